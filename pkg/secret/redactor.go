@@ -1,0 +1,151 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// MinRedacted is the length in bytes below which a value is not searched for in
+// foreign output: masking "1" or "dev" everywhere would destroy the text.
+const MinRedacted = 6
+
+// Redactor replaces known secrets in text by Mask. The zero value is ready and
+// safe for concurrent use.
+type Redactor struct {
+	mu    sync.RWMutex
+	forms []string // every encoded form of every secret, longest first
+	plain []string // texts that must stay readable, see Allow
+}
+
+// Add makes r hide value and its base64, URL and JSON forms, and each line of a
+// value of several lines. Values shorter than MinRedacted are ignored.
+func (r *Redactor) Add(values ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, v := range values {
+		for _, form := range encodings(v) {
+			if len(form) >= MinRedacted && !slices.Contains(r.forms, form) && !r.allowed(form) {
+				r.forms = append(r.forms, form)
+			}
+		}
+	}
+	slices.SortFunc(r.forms, func(a, b string) int { return len(b) - len(a) })
+}
+
+// Allow keeps names readable that the product must print although they came from a
+// secret place (the region, a function's name): a secret that is part of name is
+// no longer hidden.
+func (r *Redactor) Allow(name string) {
+	if name == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.plain = append(r.plain, name)
+	r.forms = slices.DeleteFunc(r.forms, r.allowed)
+}
+
+func (r *Redactor) allowed(form string) bool {
+	return slices.ContainsFunc(r.plain, func(p string) bool { return strings.Contains(p, form) })
+}
+
+func encodings(v string) []string {
+	trimmed := strings.TrimSpace(v)
+	if len(trimmed) < MinRedacted {
+		return nil
+	}
+	forms := []string{v, trimmed}
+	if quoted, err := json.Marshal(v); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	forms = append(forms, url.QueryEscape(v), url.PathEscape(v))
+	// Base64 of a value inside a longer text depends on where it starts: the
+	// middle part, which the neighbours do not touch, is hidden for each start.
+	for shift := range 3 {
+		enc := base64.StdEncoding.EncodeToString(append(bytes.Repeat([]byte{0}, shift), v...))
+		from := []int{0, 2, 3}[shift]
+		to := len(enc)
+		if rest := (shift + len(v)) % 3; rest != 0 {
+			to -= 4 - rest
+		}
+		if to > from {
+			forms = append(forms, enc[from:to])
+			forms = append(forms, strings.NewReplacer("+", "-", "/", "_").Replace(enc[from:to]))
+		}
+	}
+	for line := range strings.Lines(v) {
+		forms = append(forms, strings.TrimSpace(line))
+	}
+	return forms
+}
+
+// Redact returns text with every known secret replaced.
+func (r *Redactor) Redact(text string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, f := range r.forms {
+		text = strings.ReplaceAll(text, f, Mask)
+	}
+	return text
+}
+
+// Writer returns a writer that redacts what goes through it to w. A secret that is
+// cut in two by the caller's writes is found: the tail that could begin one is
+// held back until the next write or Flush.
+func (r *Redactor) Writer(w io.Writer) *Writer { return &Writer{r: r, w: w} }
+
+// Writer is made by Redactor.Writer. It is safe for concurrent use.
+type Writer struct {
+	mu   sync.Mutex
+	r    *Redactor
+	w    io.Writer
+	held []byte
+}
+
+// Write redacts p and passes on all but the tail that may begin a secret.
+func (w *Writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := []byte(w.r.Redact(string(append(w.held, p...))))
+	keep := w.r.tail(text)
+	w.held = bytes.Clone(text[len(text)-keep:])
+	if _, err := w.w.Write(text[:len(text)-keep]); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Flush writes what is held back.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := w.held
+	w.held = nil
+	if len(held) == 0 {
+		return nil
+	}
+	_, err := w.w.Write(held)
+	return err
+}
+
+// tail returns the length of the longest end of text that begins a secret.
+func (r *Redactor) tail(text []byte) int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	longest := 0
+	for _, f := range r.forms {
+		for n := min(len(f)-1, len(text)); n > longest; n-- {
+			if bytes.HasSuffix(text, []byte(f[:n])) {
+				longest = n
+				break
+			}
+		}
+	}
+	return longest
+}
