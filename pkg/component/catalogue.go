@@ -1,0 +1,36 @@
+package component
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/devs/deploy/pkg/diag"
+)
+
+// Catalogue is the components there are, by name.
+type Catalogue map[string]Constructor
+
+// Lookup finds the component that an application file names: "fc", "devsapp/fc",
+// "fc@1.2.3" and "devsapp/fc@dev" all mean fc. The version is not looked at: the
+// component is part of this binary.
+func (c Catalogue) Lookup(name string, pos diag.Pos) (Component, error) {
+	base := strings.TrimPrefix(strings.TrimSpace(name), "devsapp/")
+	base, _, _ = strings.Cut(base, "@")
+	if newComponent, ok := c[base]; ok {
+		return newComponent(), nil
+	}
+	names := slices.Sorted(maps.Keys(c))
+	return nil, diag.At(pos, "component %q is not part of devs", name).
+		WithHint("%s", diag.DidYouMean(base, names))
+}
+
+// Find returns the command of that name, or nil.
+func Find(c Component, name string) *Command {
+	for _, cmd := range c.Commands() {
+		if cmd.Name == name {
+			return &cmd
+		}
+	}
+	return nil
+}

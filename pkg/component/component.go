@@ -1,0 +1,131 @@
+// Package component is the contract between the engine and the components, and
+// the explicit catalogue of them. A component turns props into wanted resources
+// and knows how to handle each kind; order, policy, retries and rendering are the
+// engine's. A component knows no CI and no command line.
+package component
+
+import (
+	"context"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+// Component is one kind of deployable thing, such as Function Compute 2.0.
+type Component interface {
+	// Commands lists what the component can do, in the order of its help.
+	Commands() []Command
+}
+
+// Provider is a component whose resources the engine plans, deploys and removes.
+type Provider interface {
+	Component
+	// Types returns the kinds of the component, bound to the account and region of
+	// the call.
+	Types(ctx context.Context, call *Call) (map[resource.Kind]resource.Type, error)
+	// Desired turns the props of the call into resources. All that is wrong with
+	// the props is found here, before the first request to the cloud, as joined
+	// diag.Problems.
+	Desired(ctx context.Context, call *Call) (*Desired, error)
+}
+
+// Sweeper finds resources that live in what the file declares but are not in it.
+type Sweeper interface {
+	// Under lists them in the order in which they can be deleted.
+	Under(ctx context.Context, call *Call) ([]resource.ID, error)
+}
+
+// Desired is what the props ask for.
+type Desired struct {
+	Region    string
+	Account   string
+	Resources []*resource.Resource
+	Warnings  []string
+	// Outputs returns what a deploy of these resources yields, for other services
+	// and for the user, from what is online afterwards; resources that were left
+	// out are missing in found. Before the deploy it is nil.
+	Outputs func(found map[resource.ID]*resource.Found) *app.Value
+	// Close releases code packages. It may be nil.
+	Close func() error
+}
+
+// Command is one command of a component. The engine runs plan, deploy and remove of
+// a Provider itself: for these Run is nil.
+type Command struct {
+	Name     string
+	Short    string   // one line
+	Subs     []string // the sub-commands, "" among them when none is allowed
+	Flags    []Flag
+	Mutates  bool // changes something online
+	Run      func(ctx context.Context, call *Call) (*app.Value, error)
+	Examples []string
+}
+
+// FlagType is the type of a flag's value.
+type FlagType int
+
+// The types of flags.
+const (
+	BoolFlag FlagType = iota
+	StringFlag
+	StringsFlag // may be repeated
+	IntFlag
+)
+
+// Flag is one flag of a command.
+type Flag struct {
+	Name    string // without dashes
+	Short   string // one letter or ""
+	Type    FlagType
+	Usage   string
+	Choices []string // the values allowed, nil for any
+}
+
+// Args are the parsed arguments of a command. Flags that were not given are
+// missing: bool, string, []string, int by the type of the flag.
+type Args struct {
+	Sub   string
+	Rest  []string
+	Flags map[string]any
+}
+
+// String returns the value of a string flag, "" when it was not given.
+func (a Args) String(name string) string { s, _ := a.Flags[name].(string); return s }
+
+// Bool returns the value of a boolean flag.
+func (a Args) Bool(name string) bool { b, _ := a.Flags[name].(bool); return b }
+
+// Strings returns the values of a repeated flag.
+func (a Args) Strings(name string) []string { s, _ := a.Flags[name].([]string); return s }
+
+// Int returns the value of a number flag and whether it was given.
+func (a Args) Int(name string) (int, bool) { i, ok := a.Flags[name].(int); return i, ok }
+
+// Call is one use of a component.
+type Call struct {
+	AppName   string
+	Service   string // the entry of the application file; "" for `devs cli`
+	Component string // as written, with the version
+	Command   string
+	Args      Args
+	Props     *app.Value // evaluated; never nil, an empty Map for `devs cli`
+	Dir       string     // absolute; relative paths of props are relative to it
+
+	// Credential yields the credential of the service when it is first needed.
+	Credential func() (*credential.Credential, error)
+
+	// AutoDomain is the domain under which the cloud gives every function a name by
+	// itself (domainName: auto); "" when the cloud has none.
+	AutoDomain string
+
+	// Preview is set while planning before the hooks ran: a code folder that is
+	// not there yet makes the code unknown instead of an error.
+	Preview bool
+
+	// Notify tells the user something on the way: one line, no secret.
+	Notify func(line string)
+}
+
+// Constructor makes a component.
+type Constructor func() Component
