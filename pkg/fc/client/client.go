@@ -1,0 +1,187 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
+	fcopen "github.com/alibabacloud-go/fc-open-20210406/v2/client"
+	"github.com/alibabacloud-go/tea/tea"
+
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/secret"
+)
+
+// Config is what a Client is made of.
+type Config struct {
+	// Endpoint is a host, or a URL without a path: "http://127.0.0.1:9000". Without
+	// a scheme it is reached over https. "" means the public endpoint of AccountID
+	// and Region.
+	Endpoint  string
+	AccountID string
+	Region    string
+
+	AccessKeyID     secret.String
+	AccessKeySecret secret.String
+	SecurityToken   secret.String // of temporary keys; may be empty
+
+	UserAgent      string
+	ConnectTimeout time.Duration // 0 means 10 s; whole seconds
+	ReadTimeout    time.Duration // of one reading call; 0 means 60 s
+	WriteTimeout   time.Duration // of one changing call, with its upload; 0 means 600 s
+	Retry          Retry
+}
+
+// Retry says how often and how fast a call is repeated that may be repeated.
+type Retry struct {
+	Attempts int           // in all; 0 means 4
+	Base     time.Duration // before the second attempt, doubled for each further one; 0 means 500 ms
+	Max      time.Duration // 0 means 8 s
+
+	Sleep  func(ctx context.Context, d time.Duration) error // nil sleeps on the clock
+	Jitter func() float64                                   // in [0,1); nil draws at random
+}
+
+// Client calls the API of one account in one region. It is safe for concurrent use.
+type Client struct {
+	sdk      *fcopen.Client
+	base     *url.URL
+	redactor *secret.Redactor
+	retry    Retry
+	read     time.Duration
+	write    time.Duration
+	http     *http.Client // of HTTP triggers
+}
+
+// New returns a client. It makes no call.
+func New(cfg Config) (*Client, error) {
+	base, err := parseEndpoint(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.AccessKeyID.IsZero() || cfg.AccessKeySecret.IsZero() {
+		return nil, diag.Errorf("the credential has no access key").WithCode(diag.ExitComponent).
+			WithHint("give AccessKeyID and AccessKeySecret, or name an alias that has them with --access")
+	}
+	redactor := new(secret.Redactor)
+	redactor.Add(cfg.AccessKeySecret.Reveal(), cfg.SecurityToken.Reveal())
+	sdk, err := fcopen.NewClient(sdkConfig(cfg, base))
+	if err != nil {
+		return nil, fmt.Errorf("setting up the Function Compute client: %s", redactor.Redact(err.Error()))
+	}
+	return &Client{
+		sdk:      sdk,
+		base:     base,
+		redactor: redactor,
+		retry:    cfg.Retry.withDefaults(),
+		read:     orDefault(cfg.ReadTimeout, time.Minute),
+		write:    orDefault(cfg.WriteTimeout, 10*time.Minute),
+		http:     &http.Client{CheckRedirect: noRedirect},
+	}, nil
+}
+
+// Endpoint returns the base URL of the API, without a path.
+func (c *Client) Endpoint() string { return c.base.String() }
+
+func sdkConfig(cfg Config, base *url.URL) *openapi.Config {
+	conf := &openapi.Config{
+		AccessKeyId:     tea.String(cfg.AccessKeyID.Reveal()),
+		AccessKeySecret: tea.String(cfg.AccessKeySecret.Reveal()),
+		Endpoint:        tea.String(base.Host),
+		Protocol:        tea.String(strings.ToUpper(base.Scheme)),
+		RegionId:        tea.String(cfg.Region),
+		UserAgent:       tea.String(cfg.UserAgent),
+		// The SDK takes this one in seconds, the others in milliseconds.
+		ConnectTimeout: tea.Int(int(orDefault(cfg.ConnectTimeout, 10*time.Second) / time.Second)),
+		MaxIdleConns:   tea.Int(32),
+	}
+	if !cfg.SecurityToken.IsZero() {
+		conf.SecurityToken = tea.String(cfg.SecurityToken.Reveal())
+	}
+	if isLoopback(base.Hostname()) {
+		conf.NoProxy = tea.String(base.Host) // else a proxy of the environment would be asked
+	}
+	return conf
+}
+
+// parseEndpoint returns the base URL of the API.
+func parseEndpoint(cfg Config) (*url.URL, error) {
+	text := strings.TrimRight(strings.TrimSpace(cfg.Endpoint), "/")
+	if text == "" {
+		if cfg.AccountID == "" {
+			return nil, diag.Errorf("the credential has no AccountID").WithCode(diag.ExitComponent).
+				WithHint("add the id of your Alibaba Cloud account to the credential as AccountID; it is part of the address of the service")
+		}
+		if cfg.Region == "" {
+			return nil, diag.Errorf("no region is given").WithCode(diag.ExitComponent).
+				WithHint("set region in the props, or give --region")
+		}
+		text = cfg.AccountID + "." + cfg.Region + ".fc.aliyuncs.com"
+	}
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil ||
+		(u.Scheme != "http" && u.Scheme != "https") {
+		return nil, diag.Errorf("the endpoint %q is not an address", text).WithCode(diag.ExitComponent).
+			WithHint("write it as https://host or http://host:port")
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Attempts <= 0 {
+		r.Attempts = 4
+	}
+	r.Base = orDefault(r.Base, 500*time.Millisecond)
+	r.Max = orDefault(r.Max, 8*time.Second)
+	if r.Sleep == nil {
+		r.Sleep = sleep
+	}
+	if r.Jitter == nil {
+		r.Jitter = rand.Float64
+	}
+	return r
+}
+
+// pause returns how long to wait after the attempt of that number, from half of
+// the exponential step to all of it.
+func (r Retry) pause(attempt int) time.Duration {
+	step := r.Base << min(attempt-1, 20)
+	if step <= 0 || step > r.Max {
+		step = r.Max
+	}
+	return step/2 + time.Duration(r.Jitter()*float64(step/2))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func orDefault(d, fallback time.Duration) time.Duration {
+	if d <= 0 {
+		return fallback
+	}
+	return d
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,0 +1,121 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+const (
+	pageSize = "100" // the most that the API gives at once
+	maxPages = 1000  // an endpoint that never ends its list is an error
+)
+
+// ListFunctions reads all functions of a service.
+func (c *Client) ListFunctions(ctx context.Context, service string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListFunctions", path: servicePath(service, "functions")}, "functions")
+}
+
+// ListTriggers reads all triggers of a function.
+func (c *Client) ListTriggers(ctx context.Context, service, function string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListTriggers", path: functionPath(service, function, "triggers"), header: eventBridge(nil)}, "triggers")
+}
+
+// ListVersions reads all published versions of a service.
+func (c *Client) ListVersions(ctx context.Context, service string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListServiceVersions", path: servicePath(service, "versions")}, "versions")
+}
+
+// ListAliases reads all aliases of a service.
+func (c *Client) ListAliases(ctx context.Context, service string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListAliases", path: servicePath(service, "aliases")}, "aliases")
+}
+
+// ListAsyncConfigs reads the asynchronous configurations of a function at all
+// qualifiers.
+func (c *Client) ListAsyncConfigs(ctx context.Context, service, function string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListFunctionAsyncInvokeConfigs", path: functionPath(service, function, "async-invoke-configs")}, "configs")
+}
+
+// ListProvisionConfigs reads the provisioned instances of a service.
+func (c *Client) ListProvisionConfigs(ctx context.Context, service string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListProvisionConfigs", path: []string{"provision-configs"},
+		query: map[string]string{"serviceName": service}}, "provisionConfigs")
+}
+
+// ListOnDemandConfigs reads the instance limits whose resource begins with prefix,
+// such as "services/name".
+func (c *Client) ListOnDemandConfigs(ctx context.Context, prefix string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListOnDemandConfigs", path: []string{"on-demand-configs"},
+		query: map[string]string{"prefix": prefix}}, "configs")
+}
+
+// list reads all pages.
+func (c *Client) list(ctx context.Context, r request, field string) ([]map[string]any, error) {
+	r.method = http.MethodGet
+	r.query = with(r.query, "limit", pageSize)
+	var all []map[string]any
+	for range maxPages {
+		o, err := c.do(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		items, _ := o.Attrs[field].([]any)
+		for _, item := range items {
+			if m, ok := item.(map[string]any); ok {
+				all = append(all, m)
+			}
+		}
+		next, _ := o.Attrs["nextToken"].(string)
+		if next == "" {
+			return all, nil
+		}
+		if next == r.query["nextToken"] {
+			return nil, fmt.Errorf("%s: the endpoint gives the same page again and again", r.action)
+		}
+		r.query = with(r.query, "nextToken", next)
+	}
+	return nil, fmt.Errorf("%s: the list has more than %d pages", r.action, maxPages)
+}
+
+// GetAlias reads an alias.
+func (c *Client) GetAlias(ctx context.Context, service, alias string) (*Object, error) {
+	return c.do(ctx, request{action: "GetAlias", method: http.MethodGet, path: servicePath(service, "aliases", alias)})
+}
+
+// DeleteAlias deletes an alias.
+func (c *Client) DeleteAlias(ctx context.Context, service, alias, etag string) error {
+	return c.remove(ctx, "DeleteAlias", etag, nil, servicePath(service, "aliases", alias))
+}
+
+// DeleteVersion deletes a published version that no alias points to.
+func (c *Client) DeleteVersion(ctx context.Context, service, versionID string) error {
+	return c.remove(ctx, "DeleteServiceVersion", "", nil, servicePath(service, "versions", versionID))
+}
+
+// GetProvisionConfig reads the provisioned instances of a function at a qualifier.
+func (c *Client) GetProvisionConfig(ctx context.Context, service, function, qualifier string) (*Object, error) {
+	return c.do(ctx, request{action: "GetProvisionConfig", method: http.MethodGet,
+		path: functionPath(service, function, "provision-config"), query: map[string]string{"qualifier": qualifier}})
+}
+
+// ReleaseProvision sets the target of provisioned instances to 0 and drops every
+// rule that would raise it again. It can be repeated without harm.
+func (c *Client) ReleaseProvision(ctx context.Context, service, function, qualifier string) error {
+	_, err := c.do(ctx, request{action: "PutProvisionConfig", method: http.MethodPut,
+		path: functionPath(service, function, "provision-config"), query: map[string]string{"qualifier": qualifier},
+		body: map[string]any{"target": 0, "scheduledActions": []any{}, "targetTrackingPolicies": []any{}}})
+	return err
+}
+
+// GetOnDemandConfig reads the instance limit of a function at a qualifier.
+func (c *Client) GetOnDemandConfig(ctx context.Context, service, function, qualifier string) (*Object, error) {
+	return c.do(ctx, request{action: "GetFunctionOnDemandConfig", method: http.MethodGet,
+		path: functionPath(service, function, "on-demand-config"), query: map[string]string{"qualifier": qualifier}})
+}
+
+// DeleteOnDemandConfig deletes the instance limit of a function at a qualifier.
+func (c *Client) DeleteOnDemandConfig(ctx context.Context, service, function, qualifier, etag string) error {
+	return c.remove(ctx, "DeleteFunctionOnDemandConfig", etag, map[string]string{"qualifier": qualifier},
+		functionPath(service, function, "on-demand-config"))
+}

@@ -1,0 +1,154 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/devs/deploy/pkg/secret"
+)
+
+// plainBody returns a copy of body as JSON takes it, with secrets revealed: this
+// is where they go on the wire.
+func plainBody(body map[string]any) (map[string]any, error) {
+	out := make(map[string]any, len(body))
+	for key, v := range body {
+		plain, err := plainValue(key, v)
+		if err != nil {
+			return nil, err
+		}
+		out[key] = plain
+	}
+	return out, nil
+}
+
+func plainValue(path string, v any) (any, error) {
+	switch v := v.(type) {
+	case nil, bool, int, int32, int64, float64, string:
+		return v, nil
+	case secret.String:
+		return v.Reveal(), nil
+	case []string:
+		return v, nil
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			plain, err := plainValue(path, item)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = plain
+		}
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			plain, err := plainValue(path+"."+key, item)
+			if err != nil {
+				return nil, err
+			}
+			out[key] = plain
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%s has no value that can be sent (%v)", path, v)
+}
+
+// checkShape reports what of body the SDK's type of it does not have, so that
+// nothing is sent that the service would ignore. The code package is not looked
+// into: it is large.
+func checkShape(body map[string]any, shape any) error {
+	if shape == nil {
+		return nil
+	}
+	small := maps.Clone(body)
+	if code, ok := small["code"].(map[string]any); ok && code["zipFile"] != nil {
+		code = maps.Clone(code)
+		code["zipFile"] = ""
+		small["code"] = code
+	}
+	data, err := json.Marshal(small)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(shape); err != nil {
+		if typeErr, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return fmt.Errorf("%s cannot be a %s", typeErr.Field, typeErr.Value)
+		}
+		return fmt.Errorf("the request cannot be made: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil
+}
+
+// toObject reads what the SDK's generic call returns.
+func toObject(raw map[string]any) *Object {
+	header := func(name string) string { return headerOf(raw, name) }
+	attrs, _ := goValue(raw["body"]).(map[string]any)
+	return &Object{Attrs: attrs, ETag: header("etag"), RequestID: header("x-fc-request-id")}
+}
+
+// headerOf returns a header of the answer; name is lower case.
+func headerOf(raw map[string]any, name string) string {
+	switch headers := raw["headers"].(type) {
+	case map[string]any:
+		s, _ := headers[name].(string)
+		return s
+	case map[string]*string:
+		if p := headers[name]; p != nil {
+			return *p
+		}
+	}
+	return ""
+}
+
+// goValue returns decoded JSON with its numbers as int64 or float64.
+func goValue(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, err := v.Float64()
+		if err != nil {
+			return v.String()
+		}
+		return f
+	case float64:
+		if i := int64(v); float64(i) == v {
+			return i
+		}
+		return v
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = goValue(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			out[key] = goValue(item)
+		}
+		return out
+	}
+	return v
+}
+
+// DecodeJSON decodes JSON text with numbers as int64 or float64.
+func DecodeJSON(text string) (any, error) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	if dec.More() {
+		return nil, errors.New("more than one value")
+	}
+	return goValue(v), nil
+}
