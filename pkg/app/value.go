@@ -39,8 +39,14 @@ type Value struct {
 	Pos     diag.Pos
 	Secret  bool     // came from env(), a credential or an input: rendered as ***
 	Scalar  any      // Bool: bool, Int: int64, Float: float64, String: string; Unknown: the expression's text
+	Raw     string   // Int and Float from a file: the number as it was written, such as 1.0 or 0644
 	Items   []*Value // List
 	Entries []Entry  // Map, in the order of the file; keys are unique
+
+	// Exprs marks a String that was written in an application file and holds
+	// expressions: the place of every "${" in it, in order. Only such a text is
+	// evaluated; any other text is data and stays as it is, whatever it holds.
+	Exprs []diag.Pos
 }
 
 // Entry is one key of a Map.
@@ -84,10 +90,13 @@ func (v *Value) Keys() []string {
 }
 
 // Str returns the text of a scalar as YAML would write it ("" for null, lists and
-// maps); secrets are revealed.
+// maps); a number from a file keeps its spelling; secrets are revealed.
 func (v *Value) Str() string {
 	if v == nil {
 		return ""
+	}
+	if v.Raw != "" {
+		return v.Raw
 	}
 	switch s := v.Scalar.(type) {
 	case string:

@@ -1,0 +1,25 @@
+package expr
+
+import "github.com/devs/deploy/pkg/app"
+
+// ViewOf returns what expressions can see of a service: everything that is in the
+// file, as written. Output and Info are set by whoever ran the service.
+func ViewOf(a *app.App, s *app.Service) *View {
+	section := "services"
+	if a.Edition == app.Edition3 {
+		section = "resources"
+	}
+	entry := a.Root.Get(section, s.Name)
+	access := s.Access.Str()
+	if access == "" {
+		access = a.Access
+	}
+	return &View{
+		Name:      s.Name,
+		Access:    access,
+		Component: s.Component.Str(),
+		Props:     s.Props,
+		Vars:      entry.Get("vars"),
+		Actions:   entry.Get("actions"),
+	}
+}
