@@ -171,3 +171,10 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 	t.Fatalf("it did not come to be that %s", what)
 }
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
