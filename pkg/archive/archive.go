@@ -130,7 +130,7 @@ func packSources(ctx context.Context, opts Options, sources []source) (*Package,
 	c := &compressor{open: os.Open, workers: workers(opts.Workers)}
 	entries, err := c.run(ctx, s, sources)
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, s.abandon(err)
 	}
 	return s.seal(entries), nil
 }

@@ -138,8 +138,13 @@ func (s *store) spill() error {
 	return err
 }
 
-// Close drops an unfinished package.
-func (s *store) Close() error { return removeTemp(s.file) }
+// abandon drops an unfinished package and returns why.
+func (s *store) abandon(why error) error {
+	if err := removeTemp(s.file); err != nil {
+		return errors.Join(why, err)
+	}
+	return why
+}
 
 // seal returns what was written as a Package.
 func (s *store) seal(entries []Entry) *Package {
@@ -159,7 +164,7 @@ func packAsIs(ctx context.Context, opts Options, info fs.FileInfo) (*Package, er
 	s := newStore(opts)
 	entries, err := copyZip(ctx, s, &source{file: opts.Path, info: info})
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, s.abandon(err)
 	}
 	return s.seal(entries), nil
 }
