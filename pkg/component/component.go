@@ -6,6 +6,7 @@ package component
 
 import (
 	"context"
+	"io"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/credential"
@@ -118,6 +119,8 @@ type Call struct {
 	// AutoDomain is the domain under which the cloud gives every function a name by
 	// itself (domainName: auto); "" when the cloud has none.
 	AutoDomain string
+
+	In io.Reader // standard input, for commands that ask for it
 
 	// Preview is set while planning before the hooks ran: a code folder that is
 	// not there yet makes the code unknown instead of an error.

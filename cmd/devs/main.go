@@ -1,0 +1,50 @@
+// Command devs deploys serverless applications from CI. See README.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/devs/deploy/pkg/cli"
+	"github.com/devs/deploy/pkg/stream"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: finding the working directory:", err)
+		return 100
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		executable = os.Args[0]
+	}
+	_, noColor := os.LookupEnv("NO_COLOR")
+	tty := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+	return cli.Main(ctx, &cli.Env{
+		Args: os.Args[1:],
+		IO: &stream.IO{
+			In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+			InTTY: tty(os.Stdin), OutTTY: tty(os.Stdout), ErrTTY: tty(os.Stderr),
+			Color: tty(os.Stderr) && !noColor,
+		},
+		Environ:    os.Environ(),
+		Dir:        dir,
+		Executable: executable,
+		Version:    version,
+		Now:        time.Now,
+	})
+}

@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/engine"
+	"github.com/devs/deploy/pkg/plan"
+	"github.com/devs/deploy/pkg/plugin"
+	"github.com/devs/deploy/pkg/report"
+	"github.com/devs/deploy/pkg/spec"
+)
+
+// newAppCommands returns a command for each that a component of the catalogue has.
+func (t *tool) newAppCommands() []*cobra.Command {
+	var list []*cobra.Command
+	for _, c := range t.commands() {
+		list = append(list, t.newAppCommand(c))
+	}
+	return list
+}
+
+// commands returns the commands of all components, each name once.
+func (t *tool) commands() []component.Command {
+	var list []component.Command
+	for _, name := range []string{"fc"} {
+		for _, c := range t.components[name]().Commands() {
+			if !slices.ContainsFunc(list, func(k component.Command) bool { return k.Name == c.Name }) {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+func (t *tool) newAppCommand(c component.Command) *cobra.Command {
+	use := c.Name
+	if subs := slices.DeleteFunc(slices.Clone(c.Subs), func(s string) bool { return s == "" }); len(subs) > 0 {
+		use += " [" + strings.Join(subs, "|") + "]"
+	}
+	cmd := &cobra.Command{
+		Use:                use,
+		Short:              c.Short,
+		Example:            "  " + strings.Join(c.Examples, "\n  "),
+		DisableFlagParsing: true, // the component's flags are the engine's to parse
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rest, err := t.extract(args, appFlags(&c))
+			if err != nil {
+				return err
+			}
+			if helpWanted(rest) {
+				return cmd.Help()
+			}
+			return t.runApp(cmd.Context(), "", c.Name, rest)
+		},
+	}
+	cmd.Flags().AddFlagSet(component.FlagSet(c.Name, appFlags(&c)))
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+// appFlags returns the flags of a command, the tool's own for commands of
+// applications among them.
+func appFlags(c *component.Command) []component.Flag {
+	flags := append(slices.Clone(c.Flags), engine.Flags(c.Name)...)
+	if c.Name == "plan" {
+		flags = append(flags, planFlags()...)
+	}
+	return flags
+}
+
+const flagDetailed = "detailed-exitcode"
+
+func planFlags() []component.Flag {
+	return []component.Flag{{Name: flagDetailed, Type: component.BoolFlag, Usage: "exit with 2 when there are changes"}}
+}
+
+func (t *tool) allFlags() []component.Flag {
+	var flags []component.Flag
+	for _, c := range t.commands() {
+		for _, f := range appFlags(&c) {
+			if !slices.ContainsFunc(flags, func(k component.Flag) bool { return k.Name == f.Name || k.Short == f.Short }) {
+				flags = append(flags, f)
+			}
+		}
+	}
+	return flags
+}
+
+func helpWanted(args []string) bool {
+	return slices.Contains(args, "-h") || slices.Contains(args, "--help")
+}
+
+// runWords runs `<service> <command> …` or `<command> …` for words whose first is
+// no command of the tool.
+func (t *tool) runWords(ctx context.Context, words []string) error {
+	a, err := t.load()
+	if err != nil {
+		return err
+	}
+	if a.Service(words[0]) == nil {
+		if len(words) > 1 && component.Find(t.components["fc"](), words[1]) != nil {
+			return diag.Errorf("there is no service %q in %s", words[0], a.File).
+				WithHint("%s", diag.DidYouMean(words[0], a.ServiceNames()))
+		}
+		return t.runLoaded(ctx, a, "", words[0], words[1:])
+	}
+	if len(words) == 1 {
+		return diag.Errorf("%s is a service: what shall be done with it?", words[0]).
+			WithHint("write devs %s deploy, for example", words[0])
+	}
+	return t.runLoaded(ctx, a, words[0], words[1], words[2:])
+}
+
+// runApp runs a command on the application of the working directory.
+func (t *tool) runApp(ctx context.Context, service, command string, args []string) error {
+	a, err := t.load()
+	if err != nil {
+		return err
+	}
+	if a.Service(command) != nil && service == "" {
+		return diag.At(a.Service(command).Pos, "%q is both a service and a command", command).
+			WithHint("rename the service")
+	}
+	return t.runLoaded(ctx, a, service, command, args)
+}
+
+// load reads the application file and the .env beside it.
+func (t *tool) load() (*app.App, error) {
+	a, err := spec.Load(spec.Options{Dir: t.Dir, Template: t.Template})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range a.Warnings {
+		t.warn("%s", w)
+	}
+	return a, nil
+}
+
+func (t *tool) warn(format string, args ...any) {
+	if !t.Silent {
+		fmt.Fprintf(t.IO.Err, "warning: "+format+"\n", args...)
+	}
+}
+
+// runLoaded runs a command on an application.
+func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command string, args []string) error {
+	w, err := t.open(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	detailed := false
+	if command == "plan" {
+		args = slices.DeleteFunc(slices.Clone(args), func(s string) bool {
+			detailed = detailed || s == "--"+flagDetailed
+			return s == "--"+flagDetailed
+		})
+	}
+	req := engine.Request{Command: command, Service: service, Args: args, SkipActions: t.SkipActions, AllowUnresolved: t.AllowUnresolved}
+	if command == "remove" {
+		req.Confirm = func(p *plan.Plan) (bool, error) { return t.confirm(p, yes(args)) }
+	}
+	result, err := w.engine.Run(ctx, req)
+	w.printer.stop()
+	if err != nil {
+		_ = t.printSummary(result)
+		return err
+	}
+	return t.printOutcome(a, command, result, detailed)
+}
+
+// printOutcome writes the result of a command that worked.
+func (t *tool) printOutcome(a *app.App, command string, result *engine.Result, detailed bool) error {
+	if command == "plan" {
+		if err := t.printPlan(result.Plan); err != nil {
+			return err
+		}
+		if detailed && result.Plan.Counts().Pending() > 0 {
+			return exitCode(diag.ExitChanges)
+		}
+		return nil
+	}
+	if err := t.printSummary(result); err != nil {
+		return err
+	}
+	v := outputs(a, result)
+	if v == nil {
+		return nil
+	}
+	data, err := report.Output(v, report.Format(t.Output))
+	if err != nil {
+		return err
+	}
+	return t.writeResult(data)
+}
+
+func (t *tool) printPlan(p *plan.Plan) error {
+	if t.Output == string(report.Default) {
+		return t.writeResult([]byte(report.PlanText(p)))
+	}
+	data, err := report.PlanJSON(p)
+	if err != nil {
+		return err
+	}
+	if t.Output != string(report.JSON) {
+		v, err := app.ParseJSON(data)
+		if err != nil {
+			return err
+		}
+		if data, err = report.Output(v, report.Format(t.Output)); err != nil {
+			return err
+		}
+		return t.writeResult(data)
+	}
+	return t.writeResult(append(data, '\n'))
+}
+
+// outputs puts the results of the services together: by the name of the service,
+// and alone when a command of one service yields one text, or when a 3.0.0 file has
+// one resource.
+func outputs(a *app.App, result *engine.Result) *app.Value {
+	v := &app.Value{Kind: app.Map}
+	for _, s := range result.Services {
+		if s.Output != nil {
+			v.Entries = append(v.Entries, app.Entry{Key: s.Name, Value: s.Output})
+		}
+	}
+	switch {
+	case len(v.Entries) == 0:
+		return nil
+	case len(v.Entries) == 1 && (v.Entries[0].Value.Kind == app.String || a.Edition == app.Edition3 || v.Entries[0].Key == ""):
+		return v.Entries[0].Value
+	}
+	return v
+}
+
+// path returns a path of the user relative to the working directory.
+func (t *tool) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(t.Dir, name)
+}
+
+func yes(args []string) bool {
+	return slices.Contains(args, "-y") || slices.Contains(args, "--assume-yes")
+}
+
+// component finds a component: of the catalogue, or a local executable.
+func (t *tool) component(ctx context.Context, a *app.App, environ []string) func(name string, pos diag.Pos) (component.Component, error) {
+	return func(name string, pos diag.Pos) (component.Component, error) {
+		if strings.HasPrefix(name, ".") || filepath.IsAbs(name) {
+			return plugin.Component(ctx, name, pos)
+		}
+		return t.components.Lookup(name, pos)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/emulator"
+	"github.com/devs/deploy/pkg/runner"
+	"github.com/devs/deploy/pkg/secret"
+)
+
+// The environment that makes nested calls use the same embedded cloud.
+const (
+	envEmbedded    = "DEVS_EMBEDDED"
+	envEmbeddedDir = "DEVS_EMBEDDED_DIR"
+)
+
+// embedded is an embedded cloud in use: this process's own, or one that another
+// process serves from the same folder.
+type embedded struct {
+	url        string
+	dir        string
+	autoDomain string
+	close      func()
+}
+
+// openCloud uses the cloud that another process serves from dir, or serves one
+// itself until close.
+func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
+	if url, ok := emulator.Locate(dir); ok {
+		return &embedded{url: url, dir: dir, autoDomain: emulator.AutoDomain, close: func() {}}, nil
+	}
+	server, err := t.serveCloud(ctx, dir, "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return &embedded{url: server.URL, dir: dir, autoDomain: emulator.AutoDomain, close: func() { _ = server.Close() }}, nil
+}
+
+func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Server, error) {
+	cfg := emulator.Config{
+		Dir:    dir,
+		Runner: runner.New(runner.Config{Dir: dir + "/run", Env: runnerEnv(t.Environ), Now: t.Now}),
+		Now:    t.Now,
+	}
+	if t.Debug {
+		cfg.Log = func(e emulator.Event) {
+			fmt.Fprintf(t.IO.Err, "cloud: %s %s %d %s (%s)\n", e.Method, e.Path, e.Status, e.ErrorCode, e.Duration.Round(time.Microsecond))
+		}
+	}
+	return emulator.Start(ctx, cfg, listen)
+}
+
+func (c *embedded) credential(alias string) (*credential.Credential, error) {
+	return &credential.Credential{
+		Alias:           alias,
+		Provider:        "alibaba",
+		Source:          "embedded cloud",
+		AccountID:       emulator.DefaultAccountID,
+		AccessKeyID:     secret.New(emulator.DefaultAccessKeyID),
+		AccessKeySecret: secret.New(emulator.DefaultAccessKeySecret),
+		Endpoint:        c.url,
+	}, nil
+}
+
+func (t *tool) newEmulator() *cobra.Command {
+	var listen, state string
+	cmd := &cobra.Command{
+		Use:   "emulator",
+		Short: "Serve the embedded cloud for other tools, until interrupted",
+		Long: `Serves the embedded cloud: the Function Compute API under /2021-04-06 and
+/2016-08-15, HTTP triggers under /2016-08-15/proxy/, and custom domains by Host
+header. Official SDKs work against the address that it prints. Commands with
+--embedded that use the same state folder find and use it.`,
+		Example: "  devs emulator --listen 127.0.0.1:9090",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.emulate(cmd.Context(), t.path(state), listen)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9090", "loopback address to listen on; port 0 picks a free one")
+	cmd.Flags().StringVar(&state, "state", ".s/cloud", "folder that keeps everything deployed")
+	return cmd
+}
+
+func (t *tool) emulate(ctx context.Context, dir, listen string) error {
+	if url, ok := emulator.Locate(dir); ok {
+		return diag.Errorf("another process serves this embedded cloud already, at %s", url).
+			WithHint("use that one, or another folder with --state")
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	server, err := t.serveCloud(ctx, dir, listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.IO.Out, "endpoint: %s\naccountID: %q\naccessKeyID: %s\naccessKeySecret: %s\n",
+		server.URL, emulator.DefaultAccountID, emulator.DefaultAccessKeyID, emulator.DefaultAccessKeySecret)
+	fmt.Fprintln(t.IO.Err, "the embedded cloud is running; Ctrl-C ends it")
+	<-ctx.Done()
+	return server.Close()
+}

@@ -1,0 +1,322 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/plan"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+// runProvider runs plan, deploy or remove: it looks at everything first, so that
+// what can be refused is refused before anything is changed.
+func (e *Engine) runProvider(ctx context.Context, req Request) (*Result, error) {
+	if err := e.survey(ctx, req); err != nil {
+		return &Result{}, err
+	}
+	result := &Result{Plan: e.plan(req)}
+	if req.Command == "plan" {
+		return result, nil
+	}
+	if err := e.refused(result.Plan, false); err != nil {
+		return result, err
+	}
+	if req.Confirm != nil && result.Plan.Counts().Pending() > 0 {
+		if ok, err := req.Confirm(result.Plan); err != nil || !ok {
+			return result, err
+		}
+	}
+	err := e.walk(ctx, req, e.provide)
+	done := e.result()
+	done.Plan = e.plan(req)
+	return done, err
+}
+
+// survey evaluates and checks the props of all services without a request to the
+// cloud, then reads what is online and compares, level by level, so that the
+// outputs of what is already there are known to the services that use them.
+func (e *Engine) survey(ctx context.Context, req Request) error {
+	var problems []error
+	for _, s := range e.order {
+		if s.cmd == nil || s.cmd.Run != nil {
+			continue
+		}
+		problems = append(problems, e.want(ctx, s, req))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	e.warnShared()
+	for _, level := range e.levels() {
+		for _, s := range level {
+			if s.props.HasUnknown() && len(s.deps) > 0 {
+				problems = append(problems, e.want(ctx, s, req))
+			}
+		}
+		if err := errors.Join(problems...); err != nil {
+			return err
+		}
+		if err := e.read(ctx, level); err != nil {
+			return err
+		}
+		for _, s := range level {
+			if err := e.compare(s, req); err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			if s.final && !pending(s.changes) || !s.selected {
+				s.output = e.outputs(s)
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// want evaluates the props of s and asks the component for its resources. Where
+// hooks or other services have their say first, the result is a preview.
+func (e *Engine) want(ctx context.Context, s *session, req Request) error {
+	if err := e.evaluate(s, req); err != nil {
+		return err
+	}
+	command, args := s.command(req)
+	s.call = e.newCall(s, command, args)
+	s.final = !s.props.HasUnknown() && !s.hooked(req, command)
+	return e.desire(ctx, s, !s.final)
+}
+
+// command returns the command whose resources are wanted, and its arguments: plan
+// looks at deploy or remove.
+func (s *session) command(req Request) (string, component.Args) {
+	if req.Command != "plan" {
+		return req.Command, s.args
+	}
+	args := s.args
+	args.Sub = args.String("sub-command")
+	if args.String("plan-type") == "remove" {
+		return "remove", args
+	}
+	return "deploy", args
+}
+
+// warnShared tells of a resource that two services declare differently: the later
+// one wins, and the next deploy finds a difference again.
+func (e *Engine) warnShared() {
+	first := map[foundKey]*resource.Resource{}
+	for _, s := range e.order {
+		if s.desired == nil || !s.final {
+			continue
+		}
+		for _, r := range s.desired.Resources {
+			key := s.key(r.ID)
+			other := first[key]
+			if other == nil {
+				first[key] = r
+				continue
+			}
+			if diffs := s.types[r.Kind].Schema.Compare(other.Attrs, r.Attrs, nil); len(diffs) > 0 && !r.Absent {
+				e.emit(Warning{Pos: r.Pos, Text: fmt.Sprintf("%s is declared differently at %s (%s): the later one wins", r.ID, other.Pos, diffs[0].Path)})
+			}
+		}
+	}
+}
+
+// levels groups the sessions with resources so that each is behind those it needs.
+func (e *Engine) levels() [][]*session {
+	depth := map[string]int{}
+	var levels [][]*session
+	for _, s := range e.order {
+		if s.desired == nil {
+			continue
+		}
+		for _, d := range s.deps {
+			if at, ok := depth[d]; ok {
+				depth[s.name()] = max(depth[s.name()], at+1)
+			}
+		}
+		at := depth[s.name()]
+		depth[s.name()] = at
+		for len(levels) <= at {
+			levels = append(levels, nil)
+		}
+		levels[at] = append(levels[at], s)
+	}
+	return levels
+}
+
+// compare makes the changes of s from what it wants and what is known to be online.
+func (e *Engine) compare(s *session, req Request) error {
+	command, args := s.command(req)
+	changes := &plan.Service{Name: s.name(), Region: s.desired.Region, Account: s.desired.Account}
+	var problems []error
+	for _, r := range s.desired.Resources {
+		key := s.key(r.ID)
+		e.mu.Lock()
+		found, own := e.found[key], e.own[key]
+		e.mu.Unlock()
+		if command == "remove" {
+			gone := *r
+			gone.Absent = true
+			r = &gone
+		}
+		c := plan.New(s.types[r.Kind].Schema, found, r)
+		if c.Action == plan.Create && r.Managed != nil {
+			problems = append(problems, diag.At(r.Pos, "%s does not exist, and this command only changes what exists", r.ID).
+				WithCode(diag.ExitComponent).WithHint("deploy without --type first"))
+		}
+		c.Decision = plan.Decide(c.Action, policy(args))
+		if command == "remove" && c.Action == plan.Delete || own && c.Action != plan.None {
+			c.Decision = plan.Apply
+		}
+		changes.Changes = append(changes.Changes, c)
+	}
+	s.changes = changes
+	return errors.Join(problems...)
+}
+
+func pending(p *plan.Service) bool {
+	return slices.ContainsFunc(p.Changes, func(c *plan.Change) bool { return c.Action != plan.None })
+}
+
+// plan puts the changes of the selected services together.
+func (e *Engine) plan(req Request) *plan.Plan {
+	p := &plan.Plan{App: e.App.Name, Command: "deploy"}
+	for _, s := range e.selected() {
+		if s.changes != nil {
+			p.Services = append(p.Services, s.changes)
+			p.Command, _ = s.command(req)
+		}
+	}
+	return p
+}
+
+// refused returns the error for changes that nobody has decided on. Before the
+// hooks ran (final is false for a service), only what they cannot change counts.
+func (e *Engine) refused(p *plan.Plan, final bool) error {
+	var ids []string
+	var detail strings.Builder
+	for _, svc := range p.Services {
+		settled := final || e.sessions[svc.Name].final
+		for _, c := range svc.Refused() {
+			lines := differences(c, settled)
+			if len(lines) == 0 {
+				continue
+			}
+			ids = append(ids, c.Resource.String())
+			fmt.Fprintf(&detail, "%s\n", c.Resource)
+			for _, line := range lines {
+				detail.WriteString("  " + line + "\n")
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return diag.Errorf("what is online differs from %s: %s", e.App.File, strings.Join(ids, ", ")).
+		WithDetail(detail.String()).WithCode(diag.ExitComponent).
+		WithHint("nothing was changed there; deploy with --use-local to make it as the file says, or with --use-remote to leave it as it is")
+}
+
+// differences returns a line for each field that differs; fields that the hooks or
+// other services will still set count only when all is settled.
+func differences(c *plan.Change, settled bool) []string {
+	var lines []string
+	for _, d := range c.Fields {
+		_, unknown := d.New.(app.UnknownValue)
+		if !settled && (unknown || d.Field == "code") {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s => %s", d.Path, plan.Show(d.Old), plan.Show(d.New)))
+	}
+	return lines
+}
+
+// provide deploys or removes the resources of one service.
+func (e *Engine) provide(ctx context.Context, s *session, req Request) error {
+	if !s.final {
+		if err := e.settle(ctx, s, req); err != nil {
+			return err
+		}
+	}
+	if err := e.compare(s, req); err != nil {
+		return err
+	}
+	if err := e.refused(&plan.Plan{Services: []*plan.Service{s.changes}}, true); err != nil {
+		return err
+	}
+	e.emit(Planned{Plan: s.changes})
+	if err := e.apply(ctx, s, s.changes.Changes); err != nil {
+		return err
+	}
+	s.status = outcome(s.changes)
+	if req.Command == "deploy" {
+		s.output = e.outputs(s)
+	}
+	return nil
+}
+
+// settle makes the preview of a service final: the hooks ran, and the services it
+// uses are deployed.
+func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
+	if err := e.evaluate(s, req); err != nil {
+		return err
+	}
+	if s.override != nil {
+		s.props = s.override
+		e.protect(s.props)
+	}
+	if unknown := firstUnknown(s.props); unknown != nil {
+		return diag.At(unknown.Pos, "%s is not known: the service it comes from was not deployed in this run", unknown.Str()).
+			WithHint("deploy the whole application, or that service first")
+	}
+	s.call.Props = s.props
+	s.final = true
+	if err := e.desire(ctx, s, false); err != nil {
+		return err
+	}
+	return e.read(ctx, []*session{s})
+}
+
+func firstUnknown(v *app.Value) *app.Value {
+	if v == nil || v.Kind == app.Unknown {
+		return v
+	}
+	for _, item := range v.Items {
+		if u := firstUnknown(item); u != nil {
+			return u
+		}
+	}
+	for _, entry := range v.Entries {
+		if u := firstUnknown(entry.Value); u != nil {
+			return u
+		}
+	}
+	return nil
+}
+
+// outcome is the status of a service whose changes were applied.
+func outcome(p *plan.Service) Status {
+	status := Unchanged
+	for _, c := range p.Changes {
+		switch c.Decision {
+		case plan.Apply:
+			return Done
+		case plan.Leave:
+			status = Left
+		}
+	}
+	return status
+}
+
+// outputs returns what the service yields from what is online.
+func (e *Engine) outputs(s *session) *app.Value {
+	if s.desired == nil || s.desired.Outputs == nil {
+		return nil
+	}
+	return s.desired.Outputs(e.onlineFor(s))
+}

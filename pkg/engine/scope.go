@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/expr"
+)
+
+// value evaluates v as a part of the service s (nil: of the application) with what
+// is known now.
+func (e *Engine) value(s *session, v *app.Value, req Request) (*app.Value, error) {
+	return e.evaluateIn(e.scope(s, req), v)
+}
+
+// shellText evaluates the text of a hook: what is no expression of the file is
+// left to the shell.
+func (e *Engine) shellText(s *session, v *app.Value, req Request) (*app.Value, error) {
+	scope := e.scope(s, req)
+	scope.Mode = expr.Shell
+	return e.evaluateIn(scope, v)
+}
+
+func (e *Engine) evaluateIn(scope *expr.Scope, v *app.Value) (*app.Value, error) {
+	got, warnings, err := expr.Evaluate(v, scope)
+	for _, w := range warnings {
+		e.warnOnce(Warning{Pos: w.Pos, Text: w.Text})
+	}
+	return got, err
+}
+
+// warnOnce emits a warning that evaluating twice would repeat.
+func (e *Engine) warnOnce(w Warning) {
+	e.mu.Lock()
+	again := e.warned[w]
+	e.warned[w] = true
+	e.mu.Unlock()
+	if !again {
+		e.emit(w)
+	}
+}
+
+func (e *Engine) scope(s *session, req Request) *expr.Scope {
+	scope := &expr.Scope{
+		Edition:         e.App.Edition,
+		Env:             e.Env,
+		Dir:             e.App.Dir,
+		ReadFile:        e.ReadFile,
+		Exists:          e.Exists,
+		Root:            e.App.Root,
+		ServiceNames:    e.App.ServiceNames(),
+		AllowUnresolved: req.AllowUnresolved,
+		Service: func(name string) *expr.View {
+			if svc := e.App.Service(name); svc != nil {
+				return e.view(svc)
+			}
+			return nil
+		},
+	}
+	if s != nil {
+		scope.This = e.view(s.svc)
+		scope.Config = func(field string) (*app.Value, error) { return e.credentialField(s, field) }
+	}
+	return scope
+}
+
+// credentialField is ${config(field)}.
+func (e *Engine) credentialField(s *session, field string) (*app.Value, error) {
+	cred, err := e.credential(s.access)
+	if err != nil {
+		return nil, err
+	}
+	text, hidden, ok := cred.Get(field)
+	if !ok {
+		return nil, nil
+	}
+	v := app.Text(text)
+	v.Secret = hidden
+	return v, nil
+}
+
+// view is what expressions can see of a service.
+func (e *Engine) view(svc *app.Service) *expr.View {
+	v := &expr.View{Name: svc.Name, Component: svc.Component.Str(), Props: svc.Props}
+	if s := e.sessions[svc.Name]; s != nil {
+		v.Access = s.access
+		v.Output = s.output
+	}
+	return v
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/plan"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+// session is one service during a run.
+type session struct {
+	svc      *app.Service
+	comp     component.Component
+	cmd      *component.Command // nil: the component lacks the command
+	selected bool               // the command was asked for on it; else it is only looked at
+	deps     []string           // services whose outputs or props it uses
+
+	access   string
+	args     component.Args
+	props    *app.Value // as evaluated last
+	override *app.Value // what a plugin made of the props, nil for none
+	final    bool       // desired does not depend on anything still to come
+	call     *component.Call
+	desired  *component.Desired
+	types    map[resource.Kind]resource.Type
+	output   *app.Value // nil until it is known
+	changes  *plan.Service
+
+	status Status
+	err    error
+}
+
+func (s *session) name() string { return s.svc.Name }
+
+func (s *session) key(id resource.ID) foundKey {
+	return foundKey{account: s.desired.Account, region: s.desired.Region, id: id}
+}
+
+// release gives back code packages.
+func (s *session) release() {
+	if s.desired != nil && s.desired.Close != nil {
+		_ = s.desired.Close()
+	}
+	s.desired = nil
+}
+
+// hooked reports whether hooks run before the command on this service, which may
+// change the code or the props.
+func (s *session) hooked(req Request, command string) bool {
+	return !req.SkipActions && len(hook.Match(s.svc.Actions, app.Pre, command)) > 0
+}
+
+func (e *Engine) selected() []*session {
+	var list []*session
+	for _, s := range e.order {
+		if s.selected && s.cmd != nil {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// credential returns the credential of an alias, looked up once in a run.
+func (e *Engine) credential(alias string) (*credential.Credential, error) {
+	e.mu.Lock()
+	get := e.creds[alias]
+	if get == nil {
+		get = sync.OnceValues(func() (*credential.Credential, error) { return e.Credential(alias) })
+		e.creds[alias] = get
+	}
+	e.mu.Unlock()
+	return get()
+}
+
+// evaluate evaluates the component, access and props of s with what is known now.
+func (e *Engine) evaluate(s *session, req Request) error {
+	props, err := e.value(s, s.svc.Props, req)
+	if err != nil {
+		return err
+	}
+	if props.IsNull() {
+		props = &app.Value{Kind: app.Map, Pos: s.svc.Pos}
+	}
+	s.props = props
+	e.protect(props)
+	return nil
+}
+
+// protect hides the secret texts of v in everything that is printed from now on.
+func (e *Engine) protect(v *app.Value) {
+	switch {
+	case v == nil:
+	case v.Kind == app.List:
+		for _, item := range v.Items {
+			e.protect(item)
+		}
+	case v.Kind == app.Map:
+		for _, entry := range v.Entries {
+			e.protect(entry.Value)
+		}
+	case v.Secret && v.Kind == app.String:
+		e.Redactor.Add(v.Str())
+	}
+}
+
+// newCall makes the call of the component for the props evaluated last.
+func (e *Engine) newCall(s *session, command string, args component.Args) *component.Call {
+	return &component.Call{
+		AppName:    e.App.Name,
+		Service:    s.name(),
+		Component:  s.svc.Component.Str(),
+		Command:    command,
+		Args:       args,
+		Props:      s.props,
+		Dir:        e.App.Dir,
+		Credential: func() (*credential.Credential, error) { return e.credential(s.access) },
+		In:         e.In,
+		AutoDomain: e.AutoDomain,
+		Notify:     func(line string) { e.emit(Notice{Service: s.name(), Text: line}) },
+	}
+}
+
+// desire asks the component what the props want. Warnings are passed on.
+func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
+	s.release()
+	s.call.Preview = preview
+	provider := s.comp.(component.Provider)
+	desired, err := provider.Desired(ctx, s.call)
+	if err != nil {
+		return err
+	}
+	s.desired = desired
+	for _, r := range desired.Resources {
+		for part := range strings.SplitSeq(r.Name, "/") {
+			e.Redactor.Allow(part)
+		}
+	}
+	e.Redactor.Allow(desired.Region)
+	e.Redactor.Allow(desired.Account)
+	if !preview {
+		for _, w := range desired.Warnings {
+			e.emit(Warning{Pos: s.svc.Pos, Text: w})
+		}
+	}
+	s.types, err = provider.Types(ctx, s.call)
+	return err
+}
+
+// alias returns the credential alias of a service.
+func (e *Engine) alias(svc *app.Service, req Request) (string, error) {
+	if e.Access != "" {
+		return e.Access, nil
+	}
+	if svc.Access.IsNull() {
+		return e.App.Access, nil
+	}
+	// ${aliyun-cli} is a name, not an expression.
+	if strings.TrimSpace(svc.Access.Str()) == "${aliyun-cli}" {
+		return "${aliyun-cli}", nil
+	}
+	v, err := e.value(e.sessions[svc.Name], svc.Access, req)
+	if err != nil {
+		return "", err
+	}
+	return v.Str(), nil
+}
+
+// prepare finds the services that the request is about, their components and
+// their commands, and puts them in order.
+func (e *Engine) prepare(req Request) error {
+	if req.Service != "" && e.App.Service(req.Service) == nil {
+		return diag.Errorf("there is no service %q in %s", req.Service, e.App.File).
+			WithHint("%s", diag.DidYouMean(req.Service, e.App.ServiceNames()))
+	}
+	if err := e.arrange(req); err != nil {
+		return err
+	}
+	var problems []error
+	for _, s := range e.order {
+		if err := e.open(s, req); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	return e.checkCommands(req)
+}
+
+// open finds the component and the command of a service.
+func (e *Engine) open(s *session, req Request) error {
+	name, err := e.value(s, s.svc.Component, req)
+	if err != nil {
+		return err
+	}
+	if s.comp, err = e.Components(name.Str(), s.svc.Component.Pos); err != nil {
+		return err
+	}
+	if s.access, err = e.alias(s.svc, req); err != nil {
+		return err
+	}
+	if s.cmd = component.Find(s.comp, req.Command); s.cmd == nil {
+		return nil
+	}
+	s.args, err = component.ParseArgs(s.cmd, Flags(req.Command), req.Args)
+	return err
+}
+
+// checkCommands refuses a command that no service has; at application level the
+// services that lack it are skipped with a warning.
+func (e *Engine) checkCommands(req Request) error {
+	var known []string
+	have := false
+	for _, s := range e.order {
+		if !s.selected {
+			continue
+		}
+		for _, c := range s.comp.Commands() {
+			if !slices.Contains(known, c.Name) {
+				known = append(known, c.Name)
+			}
+		}
+		have = have || s.cmd != nil
+	}
+	if !have {
+		who := "no component of this application has"
+		if req.Service != "" {
+			who = "the component of " + req.Service + " does not have"
+		}
+		return diag.Errorf("%s the command %q", who, req.Command).WithHint("%s", diag.DidYouMean(req.Command, known))
+	}
+	for _, s := range e.order {
+		if s.selected && s.cmd == nil {
+			s.status = Missing
+			e.emit(Warning{Pos: s.svc.Pos, Text: "the component of " + s.name() + " has no command " + req.Command + "; skipped"})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/diag"
+)
+
+// runCommand runs a command that the components do themselves.
+func (e *Engine) runCommand(ctx context.Context, req Request) (*Result, error) {
+	err := e.walk(ctx, req, func(ctx context.Context, s *session, req Request) error {
+		if err := e.evaluate(s, req); err != nil {
+			return err
+		}
+		if s.override != nil {
+			s.props = s.override
+		}
+		s.call = e.newCall(s, req.Command, s.args)
+		output, err := s.cmd.Run(ctx, s.call)
+		if err != nil {
+			return err
+		}
+		s.output, s.status = output, Done
+		return nil
+	})
+	return e.result(), err
+}
+
+// walk runs the global hooks around the services, and each service with its own.
+// A service that fails does not hide the others: those that do not need it go on.
+func (e *Engine) walk(ctx context.Context, req Request, run func(context.Context, *session, Request) error) error {
+	if err := e.globalHooks(ctx, req, app.Pre); err != nil {
+		return errors.Join(err, e.globalHooks(context.WithoutCancel(ctx), req, app.Complete))
+	}
+	var errs []error
+	for _, s := range e.selected() {
+		if err := e.turn(ctx, s, req, run); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	stage := app.Success
+	if len(errs) > 0 {
+		stage = app.Fail
+	}
+	after := context.WithoutCancel(ctx)
+	errs = append(errs, e.globalHooks(after, req, stage), e.globalHooks(after, req, app.Complete))
+	return errors.Join(errs...)
+}
+
+// turn runs one service: pre hooks, the command, and the hooks after it.
+func (e *Engine) turn(ctx context.Context, s *session, req Request, run func(context.Context, *session, Request) error) error {
+	start := e.Now()
+	e.emit(ServiceStarted{Service: s.name(), Component: s.svc.Component.Str()})
+	err := e.turnInner(ctx, s, req, run)
+	if err != nil && s.status == "" {
+		s.status = Failed
+	}
+	if err != nil && s.svc.AllowFailure.Allows(req.Command, diag.ExitCode(err)) {
+		e.emit(Warning{Pos: s.svc.Pos, Text: s.name() + " failed, which allow_failure tolerates: " + err.Error()})
+		err = nil
+	}
+	e.emit(ServiceEnded{Service: s.name(), Status: s.status, Took: e.Now().Sub(start), Err: err})
+	return err
+}
+
+func (e *Engine) turnInner(ctx context.Context, s *session, req Request, run func(context.Context, *session, Request) error) error {
+	if failed := e.failedDeps(s); len(failed) > 0 {
+		s.status = Skipped
+		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), joinList(failed)).WithCode(diag.ExitComponent)
+	}
+	if ctx.Err() != nil {
+		s.status = Skipped
+		return interrupted(ctx)
+	}
+	err := e.serviceHooks(ctx, s, req, app.Pre)
+	if err == nil {
+		err = run(ctx, s, req)
+	}
+	stages := []app.Stage{app.Post, app.Success}
+	if err != nil {
+		s.status = Failed
+		stages = []app.Stage{app.Fail}
+	}
+	errs := []error{err}
+	after := context.WithoutCancel(ctx)
+	for _, stage := range append(stages, app.Complete) {
+		if herr := e.serviceHooks(after, s, req, stage); herr != nil {
+			s.status = Failed
+			errs = append(errs, herr)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// failedDeps returns the services that s needs and that did not work in this run.
+func (e *Engine) failedDeps(s *session) []string {
+	var failed []string
+	for _, name := range s.deps {
+		d := e.sessions[name]
+		if d != nil && (d.status == Failed || d.status == Skipped) && !slices.Contains(failed, name) {
+			failed = append(failed, name)
+		}
+	}
+	return failed
+}
+
+func (e *Engine) result() *Result {
+	r := &Result{}
+	for _, s := range e.order {
+		if s.selected && s.status != "" {
+			r.Services = append(r.Services, ServiceResult{Name: s.name(), Status: s.status, Output: s.output})
+		}
+	}
+	return r
+}
+
+func interrupted(ctx context.Context) error {
+	return diag.Errorf("interrupted: what was under way is finished, nothing more was begun").
+		WithCode(diag.ExitInterrupted).WithCause(context.Cause(ctx)).
+		WithHint("run the same command again to go on")
+}
+
+func joinList(names []string) string { return strings.Join(names, ", ") }

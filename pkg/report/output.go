@@ -1,0 +1,138 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/secret"
+)
+
+// Format is how a result is written.
+type Format string
+
+// The formats of -o.
+const (
+	Default Format = "default" // YAML; a text alone is written as it is
+	JSON    Format = "json"    // indented
+	YAML    Format = "yaml"
+	Raw     Format = "raw" // compact JSON; a text alone is written as it is
+)
+
+// Formats lists the formats, for help texts and for checking.
+func Formats() []string {
+	return []string{string(Default), string(JSON), string(YAML), string(Raw)}
+}
+
+// Output returns v in the format. The order of maps is kept, secrets are ***.
+func Output(v *app.Value, format Format) ([]byte, error) {
+	if (format == Default || format == Raw) && v != nil && v.Kind == app.String && !v.Secret {
+		return []byte(v.Str()), nil
+	}
+	switch format {
+	case JSON, Raw:
+		data, err := jsonOf(v)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the result: %w", err)
+		}
+		var b bytes.Buffer
+		if format == Raw {
+			err = json.Compact(&b, data)
+		} else {
+			err = json.Indent(&b, data, "", "  ")
+		}
+		return append(b.Bytes(), '\n'), err
+	}
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(nodeOf(v)); err != nil {
+		return nil, fmt.Errorf("encoding the result: %w", err)
+	}
+	return b.Bytes(), enc.Close()
+}
+
+// jsonOf keeps the order of maps, which encoding/json would sort.
+func jsonOf(v *app.Value) ([]byte, error) {
+	if v == nil {
+		return []byte("null"), nil
+	}
+	var b bytes.Buffer
+	switch v.Kind {
+	case app.List:
+		b.WriteByte('[')
+		for i, item := range v.Items {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			data, err := jsonOf(item)
+			if err != nil {
+				return nil, err
+			}
+			b.Write(data)
+		}
+		b.WriteByte(']')
+		return b.Bytes(), nil
+	case app.Map:
+		b.WriteByte('{')
+		for i, e := range v.Entries {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			key, err := json.Marshal(e.Key)
+			if err != nil {
+				return nil, err
+			}
+			data, err := jsonOf(e.Value)
+			if err != nil {
+				return nil, err
+			}
+			b.Write(append(append(key, ':'), data...))
+		}
+		b.WriteByte('}')
+		return b.Bytes(), nil
+	}
+	return json.Marshal(v.Plain())
+}
+
+func nodeOf(v *app.Value) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	if v == nil {
+		return n
+	}
+	switch v.Kind {
+	case app.List:
+		n = &yaml.Node{Kind: yaml.SequenceNode}
+		for _, item := range v.Items {
+			n.Content = append(n.Content, nodeOf(item))
+		}
+	case app.Map:
+		n = &yaml.Node{Kind: yaml.MappingNode}
+		for _, e := range v.Entries {
+			n.Content = append(n.Content, textNode(e.Key), nodeOf(e.Value))
+		}
+	case app.Null:
+	case app.Unknown:
+		n = textNode(v.Plain().(app.UnknownValue).String())
+	default:
+		if v.Secret {
+			return textNode(secret.Mask)
+		}
+		n = new(yaml.Node)
+		if err := n.Encode(v.Scalar); err != nil {
+			return textNode(v.Str())
+		}
+	}
+	return n
+}
+
+func textNode(s string) *yaml.Node {
+	n := new(yaml.Node)
+	if err := n.Encode(s); err != nil {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	}
+	return n
+}
