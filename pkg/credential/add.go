@@ -22,9 +22,10 @@ type AddOptions struct {
 	// empty AccountID or SecurityToken counts as not given.
 	Fields []Field
 	// KeyList and InfoList are the comma lists of -kl and -il.
-	KeyList, InfoList string
-	Provider          string // name or title; "" means found by the keys
-	Force             bool   // replace an alias that exists
+	KeyList  string
+	InfoList secret.String
+	Provider string // name or title; "" means found by the keys
+	Force    bool   // replace an alias that exists
 	// OnExists decides, when the alias exists and Force is not set, under
 	// which alias to store; the same one means to replace it. Nil, for
 	// runs without a terminal, makes it an error.
@@ -95,7 +96,7 @@ func (s *Store) Add(ctx context.Context, o AddOptions) (AddResult, error) {
 func (s *Store) registerOptions(o AddOptions) {
 	register(s.config.Redactor, o.Fields)
 	keys := strings.Split(o.KeyList, ",")
-	for i, info := range strings.Split(o.InfoList, ",") {
+	for i, info := range strings.Split(o.InfoList.Reveal(), ",") {
 		name := ""
 		if i < len(keys) {
 			name = strings.TrimSpace(keys[i])
@@ -127,7 +128,7 @@ func gather(o AddOptions) ([]Field, error) {
 		}
 		fields = append(fields, Field{Name: f.Name, Value: secret.New(value)})
 	}
-	listed, err := parseLists(o.KeyList, o.InfoList)
+	listed, err := parseLists(o.KeyList, o.InfoList.Reveal())
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,7 @@ func chooseProvider(o AddOptions, fields []Field) (provider, error) {
 	if o.Provider != "" {
 		p, ok := findProvider(o.Provider)
 		if !ok {
-			return p, diag.Errorf("there is no provider %q", o.Provider).WithHint("%s", diag.DidYouMean(o.Provider, ProviderNames()))
+			return p, diag.Errorf("there is no provider of that name").WithHint("%s", diag.DidYouMean(o.Provider, ProviderNames()))
 		}
 		return p, requireKeys(p, fields)
 	}

@@ -78,19 +78,24 @@ func errorLine(err error) int {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// aliases returns the names in the order of the file.
+// aliases returns the names in the order of the file. A key whose value is no
+// mapping is none: it is kept, but not ours.
 func (d *document) aliases() []string {
 	var names []string
 	for i := 0; i < len(d.root.Content); i += 2 {
-		names = append(names, d.root.Content[i].Value)
+		if deref(d.root.Content[i+1]).Kind == yaml.MappingNode {
+			names = append(names, d.root.Content[i].Value)
+		}
 	}
 	return names
 }
 
 // index returns where the key of alias is in root.Content, or -1.
 func (d *document) index(alias string) int {
-	if i := slices.Index(d.aliases(), alias); i >= 0 {
-		return 2 * i
+	for i := 0; i < len(d.root.Content); i += 2 {
+		if d.root.Content[i].Value == alias {
+			return i
+		}
 	}
 	return -1
 }

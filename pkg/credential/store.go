@@ -183,6 +183,10 @@ func (s *Store) open() (*accessFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !file.exists { // a file of that name may be there, but was ignored
+		file.doc, err = parseDocument(file.path, nil)
+		return file, err
+	}
 	return file, file.read()
 }
 
@@ -267,7 +271,12 @@ func (s *Store) writable() (*accessFile, error) {
 			tried = append(tried, root.path+": is not private to this user")
 			continue
 		}
-		file.path = filepath.Join(root.path, "access.yaml")
+		path := filepath.Join(root.path, "access.yaml")
+		if _, err := os.Lstat(path); err == nil && root.shared && !isPrivate(path, s.config.UID, 0o077) {
+			tried = append(tried, path+": is there, but is not private to this user")
+			continue
+		}
+		file.path = path
 		return file, nil
 	}
 	return nil, diag.Errorf("there is no folder to store credentials in").
@@ -310,10 +319,21 @@ func writeFile(path string, data []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	err := renameio.WriteFile(path, data, 0o600,
-		renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
+	err := replaceFile(path, data)
 	if err != nil {
 		return diag.Errorf("%s cannot be written", path).WithHint("check that this user can write the folder").WithCause(err)
 	}
 	return nil
+}
+
+func replaceFile(path string, data []byte) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
