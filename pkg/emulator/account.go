@@ -1,0 +1,19 @@
+package emulator
+
+// getAccountSettings tells the zones and the default role.
+func (c *Cloud) getAccountSettings(*call) (*reply, error) {
+	return &reply{body: struct {
+		AvailableAZs []string `json:"availableAZs"`
+		DefaultRole  string   `json:"defaultRole"`
+	}{
+		[]string{c.region + "-f", c.region + "-g"},
+		"acs:ram::" + c.accountID + ":role/aliyunfcdefaultrole",
+	}}, nil
+}
+
+// listReservedCapacities is empty: nothing is billed here.
+func (c *Cloud) listReservedCapacities(*call) (*reply, error) {
+	return &reply{body: struct {
+		ReservedCapacities []struct{} `json:"reservedCapacities"`
+	}{[]struct{}{}}}, nil
+}

@@ -1,0 +1,102 @@
+package emulator
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// proxyPrefix begins the paths of HTTP triggers.
+const proxyPrefix = "/" + edition2016 + "/proxy/"
+
+// serveProxy answers a request of an HTTP trigger: svc[.qualifier]/fn/path...
+func (c *Cloud) serveProxy(w http.ResponseWriter, q *call, rest string) {
+	q.operation = "InvokeHTTPTrigger"
+	service, rest, _ := strings.Cut(rest, "/")
+	function, path, _ := strings.Cut(rest, "/")
+	base := proxyPrefix + service + "/" + function
+	service, err1 := url.PathUnescape(service)
+	function, err2 := url.PathUnescape(function)
+	if err1 != nil || err2 != nil || service == "" || function == "" {
+		q.fail(w, pathNotSupported(q))
+		return
+	}
+	service, qualifier, _ := strings.Cut(service, ".")
+	c.serveFunction(w, q, httpTarget{
+		service: service, function: function, qualifier: orDefault(qualifier, latest), path: "/" + path, base: base,
+	})
+}
+
+// httpTarget is where an HTTP request goes.
+type httpTarget struct {
+	service, function, qualifier string
+	path                         string // escaped, as the function shall see it
+	base                         string // what was cut from the path
+}
+
+// serveFunction hands a request to a function by way of its HTTP trigger.
+func (c *Cloud) serveFunction(w http.ResponseWriter, q *call, t httpTarget) {
+	p, r, err := c.prepareHTTP(q, t)
+	if err != nil {
+		q.fail(w, err)
+		return
+	}
+	defer c.finish(p)
+	w.Header().Set("X-Fc-Invocation-Service-Version", p.version)
+	r.Body = http.MaxBytesReader(w, r.Body, invokeBody)
+	c.runner.ServeHTTP(w, r, p.function, q.id, t.base)
+}
+
+// prepareHTTP checks that the trigger lets the request pass.
+func (c *Cloud) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, error) {
+	path, err := url.PathUnescape(t.path)
+	if err != nil {
+		return nil, nil, invalid("the path %.200q is not well escaped", t.path)
+	}
+	if q.query, err = url.ParseQuery(q.URL.RawQuery); err != nil && t.base != "" {
+		q.query = q.URL.Query() // functions take any query; signatures cover what can be read
+	}
+	doc, err := c.store.service(t.service)
+	if err != nil {
+		return nil, nil, err
+	}
+	at, err := doc.at(t.qualifier)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := at.function(t.function); err != nil {
+		return nil, nil, err
+	}
+	trigger := doc.httpTrigger(t.function, t.qualifier)
+	if trigger == nil {
+		return nil, nil, notFound("Trigger", "function '%s' has no http trigger for qualifier '%s'", t.function, t.qualifier)
+	}
+	var config httpTriggerConfig
+	if err := overlay(trigger.Spec.Config, &config); err != nil {
+		return nil, nil, internalError(err)
+	}
+	if !slices.Contains(config.Methods, q.Method) {
+		return nil, nil, newError(http.StatusMethodNotAllowed, "MethodNotAllowed",
+			"the http trigger '%s' does not allow the method %.20s (allowed: %s)",
+			trigger.Spec.TriggerName, q.Method, strings.Join(config.Methods, ", "))
+	}
+	if config.AuthType == "function" {
+		if err := c.authenticate(q, true); err != nil {
+			return nil, nil, err
+		}
+	}
+	p, err := c.prepare(q.Context(), t.service, t.function, t.qualifier)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := q.Clone(q.Context())
+	r.URL.Path, r.URL.RawPath = path, ""
+	if r.URL.EscapedPath() != t.path {
+		r.URL.RawPath = t.path
+	}
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	return p, r, nil
+}
