@@ -41,30 +41,45 @@ func newLogPipe(id string, output func([]byte)) (*logPipe, error) {
 func (l *logPipe) read() {
 	defer close(l.eof)
 	defer l.r.Close()
+	split := splitter{marker: l.marker, text: l.take, mark: l.pass}
 	buf := make([]byte, 32<<10)
-	var held []byte // may begin a marker
 	for {
 		n, err := l.r.Read(buf)
-		held = append(held, buf[:n]...)
-		for {
-			before, after, found := bytes.Cut(held, l.marker)
-			if !found {
-				break
-			}
-			l.take(before)
-			l.pass()
-			held = bytes.Clone(after)
-		}
-		keep := overlap(held, l.marker)
+		split.write(buf[:n])
 		if err != nil {
-			keep = 0
-		}
-		l.take(held[:len(held)-keep])
-		held = bytes.Clone(held[len(held)-keep:])
-		if err != nil {
+			split.end()
 			return
 		}
 	}
+}
+
+// splitter takes markers out of a stream that comes in arbitrary pieces.
+type splitter struct {
+	marker []byte
+	text   func([]byte)
+	mark   func()
+	held   []byte // may begin a marker
+}
+
+func (s *splitter) write(piece []byte) {
+	s.held = append(s.held, piece...)
+	for {
+		before, after, found := bytes.Cut(s.held, s.marker)
+		if !found {
+			break
+		}
+		s.text(before)
+		s.mark()
+		s.held = bytes.Clone(after)
+	}
+	keep := overlap(s.held, s.marker)
+	s.text(s.held[:len(s.held)-keep])
+	s.held = bytes.Clone(s.held[len(s.held)-keep:])
+}
+
+func (s *splitter) end() {
+	s.text(s.held)
+	s.held = nil
 }
 
 // overlap returns the length of the longest end of text that begins marker.
