@@ -40,60 +40,56 @@ type Difference struct {
 }
 
 // Canonical returns attrs in the form in which equal states are equal values:
-// empty values dropped, defaults filled in, numbers and sets brought into order.
+// empty values, defaults and blocks of nothing else dropped, numbers and sets
+// brought into order.
 func (s Schema) Canonical(attrs Attributes) Attributes {
-	m, _ := s.canonical("", map[string]any(attrs)).(map[string]any)
+	return s.top(attrs, false)
+}
+
+func (s Schema) top(attrs Attributes, keepDefaults bool) Attributes {
+	m, _ := s.canonical("", map[string]any(attrs), keepDefaults).(map[string]any)
 	if m == nil {
 		m = map[string]any{}
-	}
-	for path, rule := range s {
-		if rule.Default != nil && !strings.Contains(path, "[]") && !strings.Contains(path, "*") {
-			fill(m, strings.Split(path, "."), rule.Default)
-		}
 	}
 	return m
 }
 
-// fill sets the default of a path whose parent is there.
-func fill(m map[string]any, keys []string, def any) {
-	for _, key := range keys[:len(keys)-1] {
-		next, ok := m[key].(map[string]any)
-		if !ok {
-			return
-		}
-		m = next
-	}
-	last := keys[len(keys)-1]
-	if _, ok := m[last]; !ok {
-		m[last] = def
-	}
-}
-
 // canonical returns nil for what equals absent.
-func (s Schema) canonical(path string, v any) any {
+func (s Schema) canonical(path string, v any, keepDefaults bool) any {
 	rule := s.rule(path)
 	if rule.Ignore {
 		return nil
 	}
+	out := s.normal(path, rule, v, keepDefaults)
+	if out == nil || keepDefaults || rule.Default == nil {
+		return out
+	}
+	if equal(out, s.normal(path, rule, rule.Default, true)) {
+		return nil
+	}
+	return out
+}
+
+// normal is canonical without the default at path itself.
+func (s Schema) normal(path string, rule Rule, v any, keepDefaults bool) any {
 	switch v := v.(type) {
+	case Attributes:
+		return s.normal(path, rule, map[string]any(v), keepDefaults)
 	case map[string]any:
 		out := map[string]any{}
 		for key, item := range v {
-			if c := s.canonical(join(path, key), item); c != nil {
+			if c := s.canonical(join(path, key), item, keepDefaults); c != nil {
 				out[key] = c
 			}
 		}
-		s.fillElement(path, out)
 		if len(out) == 0 {
 			return nil
 		}
 		return out
-	case Attributes:
-		return s.canonical(path, map[string]any(v))
 	case []any:
 		out := make([]any, 0, len(v))
 		for _, item := range v {
-			c := s.canonical(path+"[]", item)
+			c := s.canonical(path+"[]", item, keepDefaults)
 			if c == nil {
 				c = map[string]any{}
 			}
@@ -103,7 +99,7 @@ func (s Schema) canonical(path string, v any) any {
 			return nil
 		}
 		if rule.Set {
-			slices.SortFunc(out, func(a, b any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			slices.SortFunc(out, func(a, b any) int { return cmp.Compare(sortKey(a), sortKey(b)) })
 			out = slices.CompactFunc(out, equal)
 		}
 		return out
@@ -111,20 +107,26 @@ func (s Schema) canonical(path string, v any) any {
 	return rule.scalar(v)
 }
 
-// fillElement fills the defaults below a list element or a wildcard, which Canonical
-// cannot reach by walking keys.
-func (s Schema) fillElement(path string, out map[string]any) {
-	if !strings.HasSuffix(path, "[]") {
-		return
-	}
-	for p, rule := range s {
-		rest, ok := strings.CutPrefix(p, path+".")
-		if ok && rule.Default != nil && !strings.ContainsAny(rest, ".[") {
-			if _, there := out[rest]; !there {
-				out[rest] = rule.Default
-			}
+// sortKey is a text by which the elements of a set are ordered: the same for a
+// secret and for its plain text.
+func sortKey(v any) string {
+	switch x := v.(type) {
+	case secret.String:
+		return x.Reveal()
+	case []any:
+		var b strings.Builder
+		for _, item := range x {
+			b.WriteString(sortKey(item) + "\x00")
 		}
+		return b.String()
+	case map[string]any:
+		var b strings.Builder
+		for _, key := range slices.Sorted(maps.Keys(x)) {
+			b.WriteString(key + "\x00" + sortKey(x[key]) + "\x00")
+		}
+		return b.String()
 	}
+	return fmt.Sprint(v)
 }
 
 func (r Rule) scalar(v any) any {
@@ -170,15 +172,22 @@ func (r Rule) scalar(v any) any {
 	return text
 }
 
-// rule finds the rule of a path, exact before wildcard.
+// rule finds the rule of a path, exact before wildcard. A key below a wildcard may
+// hold dots itself, and a rule for any key covers all that is below it.
 func (s Schema) rule(path string) Rule {
 	if r, ok := s[path]; ok {
 		return r
 	}
-	if i := strings.LastIndexByte(path, '.'); i >= 0 {
-		return s[path[:i]+".*"]
+	for parent := path; ; {
+		i := strings.LastIndexByte(parent, '.')
+		if i < 0 {
+			return Rule{}
+		}
+		parent = parent[:i]
+		if r, ok := s[parent+".*"]; ok {
+			return r
+		}
 	}
-	return Rule{}
 }
 
 func join(path, key string) string {
@@ -189,47 +198,90 @@ func join(path, key string) string {
 }
 
 // Compare returns in what want differs from found, sorted by path. With managed
-// not nil, only those top-level attributes are looked at.
+// not nil, only those top-level attributes are looked at. Against nothing (found
+// is nil) all attributes of want are differences, defaults as well.
 func (s Schema) Compare(found, want Attributes, managed []string) []Difference {
-	f, w := s.Canonical(found), s.Canonical(want)
+	kept, _ := s.keep("", map[string]any(found), map[string]any(want)).(map[string]any)
+	f, w := s.top(found, false), s.top(kept, found == nil)
 	var diffs []Difference
-	keys := slices.Collect(maps.Keys(f))
-	keys = append(keys, slices.Collect(maps.Keys(w))...)
-	slices.Sort(keys)
-	for _, key := range slices.Compact(keys) {
+	for _, key := range keysOf(f, w) {
 		if managed != nil && !slices.Contains(managed, key) {
 			continue
 		}
-		if s.rule(key).KeepUnset && isUnset(want[key]) {
-			continue
-		}
-		s.compare(key, key, f[key], w[key], &diffs)
+		s.compare(key, key, f[key], w[key], found != nil, &diffs)
 	}
 	return diffs
 }
 
-func isUnset(v any) bool {
-	return v == nil || reflect.ValueOf(v).IsZero() || (Schema{}).canonical("", v) == nil
+// keep returns want with what is online in the places where the file says nothing
+// and the rule is to leave that as it is. In lists, elements at the same place
+// belong together.
+func (s Schema) keep(path string, found, want any) any {
+	if s.rule(path).KeepUnset && isUnset(want) {
+		return found
+	}
+	if a, ok := want.(Attributes); ok {
+		want = map[string]any(a)
+	}
+	switch w := want.(type) {
+	case map[string]any:
+		f, ok := found.(map[string]any)
+		if !ok {
+			return want
+		}
+		out := maps.Clone(w)
+		for key, online := range f {
+			if k := s.keep(join(path, key), online, w[key]); k != nil {
+				if out == nil {
+					out = map[string]any{}
+				}
+				out[key] = k
+			}
+		}
+		return out
+	case []any:
+		f, ok := found.([]any)
+		if !ok || len(f) != len(w) || s.rule(path).Set {
+			return want
+		}
+		out := make([]any, len(w))
+		for i := range w {
+			out[i] = s.keep(path+"[]", f[i], w[i])
+		}
+		return out
+	}
+	return want
 }
 
-func (s Schema) compare(field, path string, old, new any, diffs *[]Difference) {
-	if s.rule(path).KeepUnset && isUnset(new) {
-		return
-	}
+func isUnset(v any) bool { return Schema{}.canonical("", v, true) == nil }
+
+func keysOf(a, b map[string]any) []string {
+	keys := slices.Collect(maps.Keys(a))
+	keys = append(keys, slices.Collect(maps.Keys(b))...)
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func (s Schema) compare(field, path string, old, new any, defaults bool, diffs *[]Difference) {
 	o, oldIsMap := old.(map[string]any)
 	n, newIsMap := new.(map[string]any)
 	if oldIsMap && newIsMap || oldIsMap && new == nil || newIsMap && old == nil {
-		keys := slices.Collect(maps.Keys(o))
-		keys = append(keys, slices.Collect(maps.Keys(n))...)
-		slices.Sort(keys)
-		for _, key := range slices.Compact(keys) {
-			s.compare(field, join(path, key), o[key], n[key], diffs)
+		for _, key := range keysOf(o, n) {
+			s.compare(field, join(path, key), o[key], n[key], defaults, diffs)
 		}
 		return
 	}
-	if !equal(old, new) {
-		*diffs = append(*diffs, Difference{Path: path, Field: field, Old: old, New: new, Immutable: s.rule(path).Immutable || s.rule(field).Immutable})
+	if equal(old, new) {
+		return
 	}
+	rule := s.rule(path)
+	if defaults && old == nil {
+		old = rule.Default
+	}
+	if defaults && new == nil {
+		new = rule.Default
+	}
+	*diffs = append(*diffs, Difference{Path: path, Field: field, Old: old, New: new, Immutable: rule.Immutable || s.rule(field).Immutable})
 }
 
 // equal compares canonical values; an unknown equals nothing, not even itself.
