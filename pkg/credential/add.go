@@ -48,30 +48,30 @@ type AddResult struct {
 // replaces it, with a warning; a look-up that fails is a warning when AccountID
 // or Force was given, else an error.
 func (s *Store) Add(ctx context.Context, o AddOptions) (AddResult, error) {
-	var result AddResult
 	s.registerOptions(o)
 	fields, err := gather(o)
 	if err != nil {
-		return result, err
+		return AddResult{}, err
 	}
 	p, err := chooseProvider(o, fields)
 	if err != nil {
-		return result, err
+		return AddResult{}, err
 	}
 	if _, err := newCredential(o.Alias, "the arguments", fields); err != nil {
-		return result, err
+		return AddResult{}, err
 	}
 	alias, replace, err := s.chooseAlias(o)
 	if err != nil {
-		return result, err
+		return AddResult{}, err
 	}
+	var result AddResult
 	if o.Alias == "" && alias != "default" {
 		result.Warnings = append(result.Warnings, fmt.Sprintf("alias default exists already; the keys are stored as %s, use them with -a %s", alias, alias))
 	}
 	if p.name == ProviderAlibaba && o.Lookup != nil {
 		var warning string
 		if fields, warning, err = s.verifyAccount(ctx, o, fields); err != nil {
-			return result, err
+			return AddResult{}, err
 		}
 		if warning != "" {
 			result.Warnings = append(result.Warnings, warning)
@@ -89,7 +89,10 @@ func (s *Store) Add(ctx context.Context, o AddOptions) (AddResult, error) {
 		result.Entry, err = s.entry(file.doc, alias)
 		return err
 	})
-	return result, err
+	if err != nil {
+		return AddResult{}, err
+	}
+	return result, nil
 }
 
 // registerOptions hands the keys in o to the redactor, before anything can fail.

@@ -105,7 +105,9 @@ func TestCanaryInEverySource(t *testing.T) {
 			if tc.cli != "" {
 				writeTestFile(t, filepath.Join(config.HomeDir, ".aliyun", "config.json"), tc.cli, 0o600)
 			}
-			c, err := NewResolver(config).Resolve(tc.alias)
+			resolver := NewResolver(config)
+			assertNoCanary(t, fmt.Sprintf("%+v %#v", resolver, *resolver))
+			c, err := resolver.Resolve(tc.alias)
 			if (err != nil) != tc.bad {
 				t.Fatalf("error %v", err)
 			}

@@ -20,6 +20,7 @@ package credential
 import (
 	"crypto/rand"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/devs/deploy/pkg/secret"
@@ -54,6 +55,12 @@ func (c Config) withDefaults() Config {
 	if c.Env == nil {
 		c.Env = func(string) (string, bool) { return "", false }
 	}
+	// Only names are kept, so that no way of printing a Resolver shows a value.
+	names := make([]string, len(c.Environ))
+	for i, entry := range c.Environ {
+		names[i], _, _ = strings.Cut(entry, "=")
+	}
+	c.Environ = names
 	if c.TempDir == "" {
 		c.TempDir = "/tmp"
 	}

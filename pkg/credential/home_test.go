@@ -165,3 +165,28 @@ func TestIgnoredFileIsLeftAlone(t *testing.T) {
 		t.Error("the ignored file was changed")
 	}
 }
+
+// A home that is closed to us, such as /root for another user, is passed over.
+func TestClosedHome(t *testing.T) {
+	config := newConfig(t, map[string]string{"AccessKeyID": "id", "AccessKeySecret": "key"})
+	closed := config.HomeDir
+	config.HomeDir = filepath.Join(closed, "user")
+	if err := os.Mkdir(config.HomeDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, closed, 0)
+	defer chmod(t, closed, 0o700)
+	if c, err := NewResolver(config).Resolve("prod"); err != nil || c.AccessKeyID.Reveal() != "id" {
+		t.Errorf("Resolve: %v, %v", c, err)
+	}
+	result, err := NewStore(config).Add(context.Background(), AddOptions{Alias: "prod", Fields: named("AccessKeyID", "stored", "AccessKeySecret", "key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inTemp := strings.HasPrefix(result.Path, config.TempDir); inTemp != (os.Getuid() != 0) {
+		t.Errorf("stored in %s", result.Path)
+	}
+	if c, err := NewResolver(config).Resolve("prod"); err != nil || c.AccessKeyID.Reveal() != "stored" {
+		t.Errorf("Resolve after Add: %v, %v", c, err)
+	}
+}

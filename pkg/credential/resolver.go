@@ -140,8 +140,7 @@ func (r *Resolver) value(name string) string {
 // jsonNames returns the names of the JSON variables in the environment, sorted.
 func (r *Resolver) jsonNames() []string {
 	var names []string
-	for _, entry := range r.config.Environ {
-		name, _, _ := strings.Cut(entry, "=")
+	for _, name := range r.config.Environ {
 		if isJSONVariable(name) {
 			names = append(names, name)
 		}

@@ -91,7 +91,7 @@ func providerOf(raw []Field) string {
 
 // Delete removes an alias. An unknown alias is an error.
 func (s *Store) Delete(ctx context.Context, alias string) error {
-	return s.update(ctx, func(file *accessFile) error {
+	return s.change(ctx, func(file *accessFile) error {
 		if !file.doc.remove(alias) {
 			return s.unknown(file, alias)
 		}
@@ -106,7 +106,7 @@ func (s *Store) Rename(ctx context.Context, source, target string) error {
 	if err := checkAlias(target); err != nil {
 		return err
 	}
-	return s.update(ctx, func(file *accessFile) error {
+	return s.change(ctx, func(file *accessFile) error {
 		i := file.doc.index(source)
 		if i < 0 {
 			return s.unknown(file, source)
@@ -124,7 +124,7 @@ func (s *Store) Rename(ctx context.Context, source, target string) error {
 // __default: 'true', encrypted like every value, and 'false' where another entry
 // has that field.
 func (s *Store) SetDefault(ctx context.Context, alias string) error {
-	return s.update(ctx, func(file *accessFile) error {
+	return s.change(ctx, func(file *accessFile) error {
 		if file.doc.index(alias) < 0 {
 			return s.unknown(file, alias)
 		}
@@ -147,7 +147,8 @@ func (s *Store) SetDefault(ctx context.Context, alias string) error {
 }
 
 func (s *Store) unknown(file *accessFile, alias string) error {
-	p := diag.Errorf("alias %q was not found in %s", s.config.Redactor.Redact(alias), file.path)
+	p := diag.Errorf("alias %q was not found in %s", s.config.Redactor.Redact(alias), file.path).
+		WithDetail(strings.Join(file.notes, "\n"))
 	names := file.doc.aliases()
 	if len(names) == 0 {
 		return p.WithHint("no credential is stored; add one: devs config add")
@@ -226,8 +227,21 @@ func (s *Store) locate(roots []root) (*accessFile, error) {
 	return file, nil
 }
 
-// update changes access.yaml under a lock and replaces it as a whole.
-func (s *Store) update(ctx context.Context, change func(*accessFile) error) error {
+// change is update for entries that must be there: without a file edit is tried on
+// an empty one, for its error, and nothing is created.
+func (s *Store) change(ctx context.Context, edit func(*accessFile) error) error {
+	file, err := s.open()
+	if err != nil {
+		return err
+	}
+	if !file.exists {
+		return edit(file)
+	}
+	return s.update(ctx, edit)
+}
+
+// update edits access.yaml under a lock and replaces it as a whole.
+func (s *Store) update(ctx context.Context, edit func(*accessFile) error) error {
 	file, err := s.writable()
 	if err != nil {
 		return err
@@ -240,7 +254,7 @@ func (s *Store) update(ctx context.Context, change func(*accessFile) error) erro
 	if err := file.read(); err != nil {
 		return err
 	}
-	if err := change(file); err != nil {
+	if err := edit(file); err != nil {
 		return err
 	}
 	data, err := file.doc.bytes()

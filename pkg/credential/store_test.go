@@ -130,8 +130,18 @@ func TestDelete(t *testing.T) {
 	if err == nil || diag.ExitCode(err) != 100 || !strings.Contains(err.Error(), `alias "a" was not found`) {
 		t.Errorf("second Delete: %v", err)
 	}
-	if err := NewStore(newConfig(t, nil)).Delete(context.Background(), "a"); err == nil || !strings.Contains(diag.Render(err), "no credential is stored") {
-		t.Errorf("Delete without a file: %v", err)
+	empty := newConfig(t, nil)
+	for _, err := range []error{
+		NewStore(empty).Delete(context.Background(), "a"),
+		NewStore(empty).Rename(context.Background(), "a", "b"),
+		NewStore(empty).SetDefault(context.Background(), "a"),
+	} {
+		if err == nil || !strings.Contains(diag.Render(err), "no credential is stored") {
+			t.Errorf("without a file: %v", err)
+		}
+	}
+	if entries, err := os.ReadDir(empty.HomeDir); err != nil || len(entries) > 0 {
+		t.Errorf("folders were made: %v, %v", entries, err)
 	}
 	last := newConfig(t, nil)
 	path = writeAccess(t, last, keyYAML("a", "1"))
