@@ -256,11 +256,12 @@ func yes(args []string) bool {
 	return slices.Contains(args, "-y") || slices.Contains(args, "--assume-yes")
 }
 
-// component finds a component: of the catalogue, or a local executable.
-func (t *tool) component(ctx context.Context, a *app.App, environ []string) func(name string, pos diag.Pos) (component.Component, error) {
+// finder finds the components that an application names: those of the catalogue,
+// and local programs.
+func (t *tool) finder(ctx context.Context, a *app.App, environ []string) func(name string, pos diag.Pos) (component.Component, error) {
 	return func(name string, pos diag.Pos) (component.Component, error) {
-		if strings.HasPrefix(name, ".") || filepath.IsAbs(name) {
-			return plugin.Component(ctx, name, pos)
+		if plugin.IsPath(name) {
+			return plugin.Component(ctx, plugin.Options{Path: name, Pos: pos, Dir: a.Dir, Env: environ, Stderr: t.IO.Err})
 		}
 		return t.components.Lookup(name, pos)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/fc"
 	"github.com/devs/deploy/pkg/secret"
@@ -72,7 +73,7 @@ func codeOf(err error) int {
 
 func (t *tool) run(ctx context.Context) error {
 	root := t.newRoot()
-	root.SetArgs(t.Args)
+	root.SetArgs(t.normalize(t.Args))
 	root.SetOut(t.IO.Out)
 	root.SetErr(t.IO.Err)
 	root.SetIn(t.IO.In)
@@ -81,6 +82,20 @@ func (t *tool) run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// normalize brings the spellings of config add that pflag does not know into its
+// own: -kl, -il and ---AccessKeyID.
+func (t *tool) normalize(args []string) []string {
+	i := slices.Index(args, "add")
+	if i < 1 || args[i-1] != "config" {
+		return args
+	}
+	normal, warnings := credential.NormalizeArgs(args[i+1:])
+	for _, w := range warnings {
+		t.warn("%s", w)
+	}
+	return append(slices.Clone(args[:i+1]), normal...)
 }
 
 func (t *tool) newRoot() *cobra.Command {

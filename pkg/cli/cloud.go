@@ -23,6 +23,10 @@ const (
 	envEmbeddedDir = "DEVS_EMBEDDED_DIR"
 )
 
+// autoDomain is the domain of the embedded cloud's automatic names. Everything
+// under localhost leads to this machine (RFC 6761, section 6.3).
+const autoDomain = "fc.localhost"
+
 // embedded is an embedded cloud in use: this process's own, or one that another
 // process serves from the same folder.
 type embedded struct {
@@ -36,19 +40,19 @@ type embedded struct {
 // itself until close.
 func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
 	if url, ok := emulator.Locate(dir); ok {
-		return &embedded{url: url, dir: dir, autoDomain: emulator.AutoDomain, close: func() {}}, nil
+		return &embedded{url: url, dir: dir, autoDomain: autoDomain, close: func() {}}, nil
 	}
 	server, err := t.serveCloud(ctx, dir, "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	return &embedded{url: server.URL, dir: dir, autoDomain: emulator.AutoDomain, close: func() { _ = server.Close() }}, nil
+	return &embedded{url: server.URL, dir: dir, autoDomain: autoDomain, close: func() { _ = server.Close() }}, nil
 }
 
 func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Server, error) {
 	cfg := emulator.Config{
 		Dir:    dir,
-		Runner: runner.New(runner.Config{Dir: dir + "/run", Env: runnerEnv(t.Environ), Now: t.Now}),
+		Runner: runner.New(runner.Config{Dir: dir + "/run", Env: t.runnerEnv(), Now: t.Now}),
 		Now:    t.Now,
 	}
 	if t.Debug {
@@ -57,6 +61,17 @@ func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Se
 		}
 	}
 	return emulator.Start(ctx, cfg, listen)
+}
+
+// runnerEnv is what of this process's environment the functions see.
+func (t *tool) runnerEnv() []string {
+	var env []string
+	for _, name := range []string{"PATH", "LANG", "LC_ALL", "TZ"} {
+		if value, ok := t.getenv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 func (c *embedded) credential(alias string) (*credential.Credential, error) {

@@ -110,7 +110,7 @@ func (p *printer) event(ev engine.Event) {
 	case engine.Notice:
 		p.line("%s", ev.Text)
 	case engine.HookStarted:
-		p.line("%s: %s: %s", orApp(ev.Service), ev.Stage, ev.Text)
+		p.line("%s: %s: %s", orApp(ev.Service), ev.Action, ev.Text)
 	case engine.Planned:
 		p.planned(ev.Plan)
 	case engine.ResourceStarted:

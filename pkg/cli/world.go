@@ -76,7 +76,7 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 	}
 	w.cleanup = append(w.cleanup, remove)
 	cfg.Hooks = engine.Hooks{Environ: environ, BinDir: links, Output: t.IO.Err}
-	cfg.Components = t.component(ctx, a, environ)
+	cfg.Components = t.finder(ctx, a, environ)
 	w.engine = engine.New(cfg)
 	return w, nil
 }

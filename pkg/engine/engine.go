@@ -7,6 +7,7 @@ package engine
 import (
 	"context"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -42,8 +43,10 @@ type Config struct {
 
 // Hooks is the outside world of hooks.
 type Hooks struct {
-	Environ []string  // of child processes, complete
-	Output  io.Writer // what they print
+	Environ  []string  // of child processes, complete
+	BinDir   string    // first on their PATH; holds this binary as s and devs
+	Output   io.Writer // gets what they print
+	Terminal *os.File  // where somebody sits; nil for nobody
 }
 
 // Request is one command.

@@ -24,6 +24,14 @@ type Notice struct {
 	Text    string
 }
 
+// HookStarted says that a step of a hook begins. Text is the step as the file has
+// it, without the values of its expressions.
+type HookStarted struct {
+	Service string // "" for hooks of the application
+	Action  string // such as pre-deploy
+	Text    string
+}
+
 // ServiceStarted says that the service's turn has come.
 type ServiceStarted struct {
 	Service   string
@@ -60,6 +68,7 @@ type ResourceEnded struct {
 }
 
 func (Warning) event()         {}
+func (HookStarted) event()     {}
 func (Notice) event()          {}
 func (ServiceStarted) event()  {}
 func (ServiceEnded) event()    {}

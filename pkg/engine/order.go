@@ -5,32 +5,25 @@ import (
 	"slices"
 
 	"github.com/devs/deploy/pkg/app"
-	"github.com/devs/deploy/pkg/expr"
 	"github.com/devs/deploy/pkg/graph"
 )
 
 // arrange makes a session for each service that the request is about, and for
 // those whose outputs these use, in the order of their dependencies.
 func (e *Engine) arrange(req Request) error {
-	nodes := make([]graph.Node, 0, len(e.App.Services))
-	for _, svc := range e.App.Services {
-		s := &session{svc: svc}
-		node := graph.Node{Name: svc.Name}
-		for _, ref := range expr.References(svc.Props, e.App.Edition) {
-			if ref.Service == svc.Name || e.App.Service(ref.Service) == nil {
-				continue
-			}
-			node.Deps = append(node.Deps, graph.Dep{Name: ref.Service, Pos: ref.Pos})
-			if !slices.Contains(s.deps, ref.Service) {
-				s.deps = append(s.deps, ref.Service)
-			}
-		}
-		nodes = append(nodes, node)
-		e.sessions[svc.Name] = s
-	}
+	nodes := graph.Nodes(e.App)
 	levels, err := graph.Levels(nodes)
 	if err != nil {
 		return err
+	}
+	for i, svc := range e.App.Services {
+		s := &session{svc: svc}
+		for _, d := range nodes[i].Deps {
+			if !d.Soft {
+				s.deps = append(s.deps, d.Name)
+			}
+		}
+		e.sessions[svc.Name] = s
 	}
 	e.selectServices(req)
 	wanted := e.wanted()

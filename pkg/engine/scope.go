@@ -11,13 +11,8 @@ func (e *Engine) value(s *session, v *app.Value, req Request) (*app.Value, error
 	return e.evaluateIn(e.scope(s, req), v)
 }
 
-// shellText evaluates the text of a hook: what is no expression of the file is
-// left to the shell.
-func (e *Engine) shellText(s *session, v *app.Value, req Request) (*app.Value, error) {
-	scope := e.scope(s, req)
-	scope.Mode = expr.Shell
-	return e.evaluateIn(scope, v)
-}
+// shellMode leaves to the shell what is no expression of the file.
+const shellMode = expr.Shell
 
 func (e *Engine) evaluateIn(scope *expr.Scope, v *app.Value) (*app.Value, error) {
 	got, warnings, err := expr.Evaluate(v, scope)
@@ -79,9 +74,9 @@ func (e *Engine) credentialField(s *session, field string) (*app.Value, error) {
 
 // view is what expressions can see of a service.
 func (e *Engine) view(svc *app.Service) *expr.View {
-	v := &expr.View{Name: svc.Name, Component: svc.Component.Str(), Props: svc.Props}
+	v := expr.ViewOf(e.App, svc)
 	if s := e.sessions[svc.Name]; s != nil {
-		v.Access = s.access
+		v.Access = app.Text(s.access)
 		v.Output = s.output
 	}
 	return v

@@ -11,6 +11,7 @@ import (
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/hook"
 	"github.com/devs/deploy/pkg/plan"
 	"github.com/devs/deploy/pkg/resource"
 )
@@ -55,7 +56,8 @@ func (s *session) release() {
 // hooked reports whether hooks run before the command on this service, which may
 // change the code or the props.
 func (s *session) hooked(req Request, command string) bool {
-	return !req.SkipActions && len(hook.Match(s.svc.Actions, app.Pre, command)) > 0
+	actions, err := hook.Match(s.svc.Actions, app.Pre, command)
+	return !req.SkipActions && (err != nil || len(actions) > 0)
 }
 
 func (e *Engine) selected() []*session {
@@ -208,6 +210,10 @@ func (e *Engine) open(s *session, req Request) error {
 		return err
 	}
 	if s.cmd = component.Find(s.comp, req.Command); s.cmd == nil {
+		return nil
+	}
+	if raw, ok := s.comp.(interface{ RawArgs() bool }); ok && raw.RawArgs() {
+		s.args = component.Args{Rest: req.Args}
 		return nil
 	}
 	s.args, err = component.ParseArgs(s.cmd, Flags(req.Command), req.Args)

@@ -1,92 +1,98 @@
-package resource
+package resource_test
 
 import (
-	"fmt"
+	"encoding/json"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/resource"
 	"github.com/devs/deploy/pkg/secret"
 )
 
-func block(pairs ...any) map[string]any {
-	m := map[string]any{}
-	for i := 0; i < len(pairs); i += 2 {
-		m[pairs[i].(string)] = pairs[i+1]
+// diff decodes two states from JSON and returns the paths that differ.
+func diff(t *testing.T, s resource.Schema, found, want string, managed []string) []string {
+	t.Helper()
+	var f, w resource.Attributes
+	for into, text := range map[*resource.Attributes]string{&f: found, &w: want} {
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return m
+	var paths []string
+	for _, d := range s.Compare(f, w, managed) {
+		paths = append(paths, d.Path)
+	}
+	return paths
 }
 
-func TestCompare(t *testing.T) {
-	schema := Schema{
-		"memorySize":           {Default: int64(128), Number: true},
-		"access":               {KeepUnset: true, Default: true},
-		"log.metrics":          {Default: false},
-		"log.rule":             {Default: "None"},
-		"env.*":                {Text: true, Secret: true},
-		"role":                 {Fold: true},
-		"ids":                  {Set: true},
-		"routes[].methods":     {KeepUnset: true, Set: true},
-		"routes[].qualifier":   {Default: "LATEST"},
-		"health.successes":     {KeepUnset: true},
-		"kind":                 {Immutable: true},
-		"time":                 {Ignore: true},
-		"methods":              {Set: true, Default: []any{"POST", "GET"}},
-		"source.parameters.id": {KeepUnset: true},
-	}
-	tests := []struct {
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
 		name        string
-		found, want Attributes
-		diff        string // of the paths, with old and new
+		schema      resource.Schema
+		found, want string
+		paths       []string
 	}{
-		{"empty values equal absent ones", block("a", "", "b", []any{}, "c", block(), "d", nil), block(), ""},
-		{"a default equals absent", block("memorySize", 128), block(), ""},
-		{"absent equals a default", block(), block("memorySize", "128"), ""},
-		{"a default stands in for what is absent", block("memorySize", 512), block(), "memorySize 512 128"},
-		{"a block of defaults equals an absent block", block("log", block("project", "", "rule", "None", "metrics", false)), block(), ""},
-		{"an absent block differs where it is no default", block("log", block("project", "p", "rule", "None")), block(), "log.project p <nil>"},
-		{"a list can be a default", block("methods", []any{"GET", "POST"}), block(), ""},
-		{"unset keeps what is online", block("access", false), block(), ""},
-		{"an explicit false is set", block("access", true), block("access", false), "access true false"},
-		{"an explicit default is set", block("access", false), block("access", true), "access false true"},
-		{"unset keeps what is online in a block", block("health", block("url", "/", "successes", 2)), block("health", block("url", "/")), ""},
-		{"unset keeps what is online deep in blocks", block("source", block("parameters", block("id", "x", "n", 1))), block("source", block("parameters", block("n", 1))), ""},
-		{"a removed block is removed with what would be kept", block("health", block("url", "/", "successes", 2)), block(), "health.successes 2 <nil>,health.url / <nil>"},
-		{"unset keeps what is online in lists", block("routes", []any{block("path", "/a", "methods", []any{"GET"})}), block("routes", []any{block("path", "/a")}), ""},
-		{"set in lists is compared", block("routes", []any{block("path", "/a", "methods", []any{"GET", "PUT"})}),
-			block("routes", []any{block("path", "/a", "methods", []any{"PUT", "GET"})}), ""},
-		{"defaults in lists", block("routes", []any{block("path", "/a", "qualifier", "LATEST")}), block("routes", []any{block("path", "/a")}), ""},
-		{"sets have no order and nothing twice", block("ids", []any{"b", "a"}), block("ids", []any{"a", "b", "b"}), ""},
-		{"secrets in sets", block("ids", []any{"b", secret.New("a")}), block("ids", []any{secret.New("b"), "a"}), ""},
-		{"case of texts", block("role", "ROLE/X"), block("role", "role/x"), ""},
-		{"numbers as texts", block("env", block("N", "1", "B", "true")), block("env", block("N", 1, "B", true)), ""},
-		{"below a wildcard all is secret", block("env", block("A.B", "old")), block("env", block("A.B", "new")), "env.A.B *** ***"},
-		{"ignored", block("time", "1"), block("time", "2"), ""},
-		{"unknown equals nothing", block("a", "x"), block("a", app.UnknownValue{Expr: "b.output"}), "a x (known after deploy: b.output)"},
-		{"against nothing all is different", nil, block("memorySize", 128, "access", true), "access <nil> true,memorySize <nil> 128"},
-		{"immutable", block("kind", "a"), block("kind", "b"), "kind a b!"},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			got := ""
-			for _, d := range schema.Compare(tc.found, tc.want, nil) {
-				if got != "" {
-					got += ","
-				}
-				got += fmt.Sprintf("%s %v %v", d.Path, d.Old, d.New)
-				if d.Immutable {
-					got += "!"
-				}
-			}
-			if got != tc.diff {
-				t.Errorf("differences: %q, want %q", got, tc.diff)
-			}
-		})
+		{"empty equals absent", nil, `{"a":"","b":[],"c":{},"d":null}`, `{}`, nil},
+		{"false and zero are values", nil, `{"a":false,"b":0}`, `{}`, []string{"a", "b"}},
+		{"nested leaf", nil, `{"a":{"b":1,"c":2}}`, `{"a":{"b":1,"c":3}}`, []string{"a.c"}},
+		{"removed block", nil, `{"a":{"b":1}}`, `{}`, []string{"a.b"}},
+		{"list as a whole", nil, `{"a":[1,2]}`, `{"a":[2,1]}`, []string{"a"}},
+		{"set", resource.Schema{"a": {Set: true}}, `{"a":["x","y"]}`, `{"a":["y","x","x"]}`, nil},
+		{"default on the file's side", resource.Schema{"t": {Default: int64(3)}}, `{"t":3}`, `{}`, nil},
+		{"default against another value", resource.Schema{"t": {Default: int64(3)}}, `{"t":4}`, `{}`, []string{"t"}},
+		{"nested default only where the parent is", resource.Schema{"h.p": {Default: int64(3)}}, `{"h":{"u":"/","p":3}}`, `{"h":{"u":"/"}}`, nil},
+		{"nested default without a parent", resource.Schema{"h.p": {Default: int64(3)}}, `{}`, `{}`, nil},
+		{"default in list elements", resource.Schema{"r[].q": {Default: "LATEST"}}, `{"r":[{"p":"/","q":"LATEST"}]}`, `{"r":[{"p":"/"}]}`, nil},
+		{"case", resource.Schema{"role": {Fold: true}}, `{"role":"acs:ram::1:Role/X"}`, `{"role":"acs:ram::1:role/x"}`, nil},
+		{"number as text", resource.Schema{"n": {Number: true}}, `{"n":128}`, `{"n":"128"}`, nil},
+		{"text as number", resource.Schema{"n.*": {Text: true}}, `{"n":{"a":"1","b":"true"}}`, `{"n":{"a":1,"b":true}}`, nil},
+		{"unset stays", resource.Schema{"i": {KeepUnset: true}}, `{"i":true}`, `{}`, nil},
+		{"unset stays, nested", resource.Schema{"r[].m": {KeepUnset: true}, "h.m": {KeepUnset: true}}, `{"h":{"m":1,"n":2}}`, `{"h":{"n":2}}`, nil},
+		{"ignored", resource.Schema{"id": {Ignore: true}}, `{"id":"x"}`, `{"id":"y"}`, nil},
+		{"ignored in elements", resource.Schema{"l[].id": {Ignore: true}}, `{"l":[{"id":1,"a":1}]}`, `{"l":[{"a":1}]}`, nil},
+	} {
+		if d := cmp.Diff(c.paths, diff(t, c.schema, c.found, c.want, nil)); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
 	}
 }
 
-func TestCompareManaged(t *testing.T) {
-	diffs := Schema{}.Compare(block("a", 1, "b", 1), block("a", 2, "b", 2), []string{"b"})
-	if len(diffs) != 1 || diffs[0].Field != "b" {
-		t.Errorf("differences: %v, want b alone", diffs)
+func TestManagedRestricts(t *testing.T) {
+	got := diff(t, nil, `{"a":1,"b":1}`, `{"a":2,"b":2}`, []string{"b"})
+	if d := cmp.Diff([]string{"b"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestSecretsCompareByValue(t *testing.T) {
+	s := resource.Schema{"env.*": {Secret: true}}
+	found := resource.Attributes{"env": map[string]any{"A": "1", "B": "2", "C": secret.New("3")}}
+	want := resource.Attributes{"env": map[string]any{"A": secret.New("1"), "B": secret.New("other"), "C": "3"}}
+	diffs := s.Compare(found, want, nil)
+	if len(diffs) != 1 || diffs[0].Path != "env.B" {
+		t.Fatalf("got %v", diffs)
+	}
+	if _, ok := diffs[0].Old.(secret.String); !ok {
+		t.Error("the old value is not secret")
+	}
+}
+
+func TestUnknownDiffersFromEverything(t *testing.T) {
+	u := resource.Attributes{"a": app.UnknownValue{Expr: "${x.output.y}"}}
+	if got := (resource.Schema{}).Compare(u, u, nil); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestImmutable(t *testing.T) {
+	s := resource.Schema{"type": {Immutable: true}, "cfg.event": {Immutable: true}}
+	for _, d := range s.Compare(
+		resource.Attributes{"type": "a", "cfg": map[string]any{"event": "x", "n": "1"}},
+		resource.Attributes{"type": "b", "cfg": map[string]any{"event": "y", "n": "2"}}, nil) {
+		if want := d.Path != "cfg.n"; d.Immutable != want {
+			t.Errorf("%s: immutable %v", d.Path, d.Immutable)
+		}
 	}
 }

@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/hook"
+)
+
+// Variables in which hooks find the keys of their service.
+var credentialVariables = []string{"AccountID", "AccessKeyID", "AccessKeySecret", "SecurityToken"}
+
+// serviceHooks runs the hooks of a service around the command.
+func (e *Engine) serviceHooks(ctx context.Context, s *session, req Request, stage app.Stage) error {
+	actions, err := hook.Match(s.svc.Actions, stage, req.Command)
+	if err != nil || len(actions) == 0 || req.SkipActions {
+		return err
+	}
+	if s.props == nil {
+		if err := e.evaluate(s, req); err != nil {
+			return err
+		}
+	}
+	out, err := e.hookRunner(s, req).Run(ctx, actions, hook.Input{
+		Command:      req.Command,
+		App:          e.App.Name,
+		Service:      s.name(),
+		Component:    s.svc.Component.Str(),
+		Props:        s.props,
+		Output:       s.output,
+		AllowFailure: s.svc.AllowFailure,
+	})
+	if stage == app.Pre && out.Props != s.props {
+		s.override = out.Props
+	}
+	return err
+}
+
+// globalHooks runs the hooks of the application around the command.
+func (e *Engine) globalHooks(ctx context.Context, req Request, stage app.Stage) error {
+	if req.Service != "" {
+		return nil // one service alone: the application's hooks are for all of it
+	}
+	actions, err := hook.Match(e.App.Actions, stage, req.Command)
+	if err != nil || len(actions) == 0 || req.SkipActions {
+		return err
+	}
+	output := &app.Value{Kind: app.Map}
+	for _, s := range e.order {
+		if s.output != nil {
+			output.Entries = append(output.Entries, app.Entry{Key: s.name(), Value: s.output})
+		}
+	}
+	_, err = e.hookRunner(nil, req).Run(ctx, actions, hook.Input{Command: req.Command, Global: true, App: e.App.Name, Output: output})
+	return err
+}
+
+// hookRunner makes a runner for the hooks of s, or of the application.
+func (e *Engine) hookRunner(s *session, req Request) *hook.Runner {
+	service := ""
+	alias := e.Access
+	if s != nil {
+		service, alias = s.name(), s.access
+	} else if alias == "" {
+		alias = e.App.Access
+	}
+	return hook.New(hook.Config{
+		Dir:      e.App.Dir,
+		Env:      hook.Environ(e.Hooks.Environ, e.Hooks.BinDir, e.keys(alias)),
+		Stderr:   e.Hooks.Output,
+		Terminal: e.Hooks.Terminal,
+		Evaluate: func(v, props *app.Value) (*app.Value, error) { return e.hookValue(s, v, props, req) },
+		RunComponent: func(ctx context.Context, words []string, props *app.Value) (*app.Value, error) {
+			return e.runHookComponent(ctx, s, words, props, req)
+		},
+		Notify: func(ev hook.Event) { e.hookEvent(service, ev) },
+	})
+}
+
+// keys returns the credential of an alias as variables, none when there is none:
+// most hooks need no cloud.
+func (e *Engine) keys(alias string) map[string]string {
+	vars := map[string]string{}
+	cred, err := e.credential(alias)
+	if err != nil {
+		return vars
+	}
+	for _, name := range credentialVariables {
+		if value, _, ok := cred.Get(name); ok {
+			vars[name] = value
+		}
+	}
+	return vars
+}
+
+// hookValue evaluates a text of a hook. What is no expression of the file is left
+// to the shell.
+func (e *Engine) hookValue(s *session, v, props *app.Value, req Request) (*app.Value, error) {
+	scope := e.scope(s, req)
+	scope.Mode = shellMode
+	if scope.This != nil && props != nil {
+		scope.This.Props = props
+	}
+	return e.evaluateIn(scope, v)
+}
+
+func (e *Engine) hookEvent(service string, ev hook.Event) {
+	switch ev.Kind {
+	case hook.Started:
+		e.emit(HookStarted{Service: service, Action: ev.Action, Text: ev.Text})
+	case hook.Warning:
+		e.emit(Warning{Pos: ev.Step.Pos, Text: ev.Message})
+	case hook.Tolerated:
+		e.emit(Warning{Pos: ev.Step.Pos, Text: "failed, which allow_failure tolerates: " + ev.Err.Error()})
+	}
+}
+
+// runHookComponent runs a line such as "fc invoke -e '{}'" for the service whose
+// hook it is.
+func (e *Engine) runHookComponent(ctx context.Context, s *session, words []string, props *app.Value, req Request) (*app.Value, error) {
+	comp, err := e.Components(words[0], s.svc.Pos)
+	if err != nil {
+		return nil, err
+	}
+	cmd := component.Find(comp, words[1])
+	if cmd == nil {
+		return nil, diag.Errorf("the component %s does not have the command %q", words[0], words[1])
+	}
+	if cmd.Run == nil {
+		return e.runNested(ctx, s, words, props, req)
+	}
+	args, err := component.ParseArgs(cmd, Flags(cmd.Name), words[2:])
+	if err != nil {
+		return nil, err
+	}
+	call := e.newCall(s, cmd.Name, args)
+	call.Component, call.Props = words[0], props
+	output, err := cmd.Run(ctx, call)
+	if err == nil && output != nil && output.Kind == app.String && !output.Secret {
+		e.emit(Notice{Service: s.name(), Text: strings.TrimRight(output.Str(), "\n")})
+	}
+	return output, err
+}
+
+// runNested runs plan, deploy or remove of a component for a hook, by an engine of
+// its own. What this one knew to be online is read again afterwards.
+func (e *Engine) runNested(ctx context.Context, s *session, words []string, props *app.Value, req Request) (*app.Value, error) {
+	one := *e.App
+	svc := *s.svc
+	svc.Actions, svc.Component, svc.Props = nil, app.Text(words[0]), props
+	one.Services, one.Actions, one.Flow = []*app.Service{&svc}, nil, nil
+	cfg := e.Config
+	cfg.App = &one
+	result, err := New(cfg).Run(ctx, Request{Command: words[1], Args: words[2:], AllowUnresolved: req.AllowUnresolved})
+	e.mu.Lock()
+	clear(e.found)
+	e.mu.Unlock()
+	if err != nil || len(result.Services) == 0 {
+		return nil, err
+	}
+	return result.Services[0].Output, nil
+}
