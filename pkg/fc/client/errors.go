@@ -53,10 +53,20 @@ func (e *Error) Error() string {
 // Unwrap returns the failure on the way, nil when the API answered.
 func (e *Error) Unwrap() error { return e.cause }
 
-// IsNotFound reports whether err says that the thing asked for is not there.
+// IsNotFound reports whether err says that the thing asked for, or what it lives
+// in, is not there. The status 404 alone does not say so: an address that is not
+// that of the service answers with it too.
 func IsNotFound(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Status == http.StatusNotFound
+	return ok && e.Status == http.StatusNotFound &&
+		(strings.Contains(e.Code, "NotFound") || strings.Contains(e.Code, "NotExist"))
+}
+
+// IsNotEmpty reports whether err says that other things still live in the one
+// that should be deleted.
+func IsNotEmpty(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (strings.HasSuffix(e.Code, "NotEmpty") || e.Code == "ProvisionConfigExist")
 }
 
 // IsExists reports whether err says that what should be created is there already.

@@ -152,3 +152,19 @@ func DecodeJSON(text string) (any, error) {
 	}
 	return goValue(v), nil
 }
+
+// EncodeJSON encodes v, secrets revealed, for a field of the API that holds JSON
+// in a text.
+func EncodeJSON(v map[string]any) (string, error) {
+	plain, err := plainBody(v)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(plain); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}

@@ -1,0 +1,120 @@
+package fc
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/archive"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/fc/props"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+// Desired turns the props into resources and packs the code.
+func (c *Component) Desired(ctx context.Context, call *component.Call) (*component.Desired, error) {
+	if err := refuse(call); err != nil {
+		return nil, err
+	}
+	s := c.open(call)
+	config, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	cred, err := s.credential()
+	if err != nil {
+		return nil, err
+	}
+	pack := &packer{ctx: ctx, session: s}
+	resources, warnings, err := config.Resources(props.Options{
+		Command:      call.Command,
+		Sub:          call.Args.Sub,
+		Type:         call.Args.String("type"),
+		TriggerNames: call.Args.Strings("trigger-name"),
+		DomainNames:  call.Args.Strings("domain-name"),
+		Account:      cred.AccountID,
+		Dir:          call.Dir,
+		AutoDomain:   call.AutoDomain,
+		Preview:      call.Preview,
+		Pack:         pack.pack,
+		ReadFile:     s.cfg.ReadFile,
+	})
+	if err != nil {
+		return nil, errors.Join(err, pack.close())
+	}
+	yields := outputs{config: config, account: cred.AccountID, endpoint: cred.Endpoint}
+	return &component.Desired{
+		Region:    config.Region,
+		Account:   cred.AccountID,
+		Resources: resources,
+		Warnings:  append(warnings, pack.warnings...),
+		Outputs:   func(found map[resource.ID]*resource.Found) *app.Value { return yields.of(resources, found) },
+		Close:     pack.close,
+	}, nil
+}
+
+// parse reads the props; of a removal, their names alone.
+func (s *session) parse() (*props.Config, error) {
+	if s.call.Command != "remove" {
+		return props.Parse(s.props)
+	}
+	return props.ParseNames(s.props)
+}
+
+// refuse tells of what the command line knows and devs does not do.
+func refuse(call *component.Call) error {
+	if slices.Contains(notYet(), call.Args.Sub) {
+		return diag.Errorf("%s %s is not supported yet", call.Command, call.Args.Sub).WithCode(diag.ExitComponent).
+			WithHint("remove service --all deletes versions, aliases, provisioned instances and instance limits together with the service")
+	}
+	if call.Args.String("push-registry") != "" {
+		return diag.Errorf("--push-registry is not supported yet: devs does not push images").WithCode(diag.ExitComponent).
+			WithHint("push the image before the deploy and leave the flag out")
+	}
+	return nil
+}
+
+// packer packs code and keeps the packages until they are sent.
+type packer struct {
+	ctx      context.Context
+	session  *session
+	packages []*archive.Package
+	warnings []string
+}
+
+func (p *packer) pack(code props.Code) (resource.Payload, error) {
+	packed, err := archive.Pack(p.ctx, archive.Options{
+		Path:        code.Path,
+		ZipJar:      code.ZipJar,
+		Ignore:      archive.FunctionIgnores(code.Runtime),
+		TemplateDir: p.session.call.Dir,
+		TempDir:     p.session.cfg.TempDir,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.packages = append(p.packages, packed)
+	for _, w := range packed.Warnings {
+		p.warnings = append(p.warnings, w.Error())
+	}
+	return payload{packed}, nil
+}
+
+func (p *packer) close() error {
+	var errs []error
+	for _, packed := range p.packages {
+		errs = append(errs, packed.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// payload is a package as the engine and the handlers see it.
+type payload struct{ *archive.Package }
+
+// Size returns the number of bytes.
+func (p payload) Size() int64 { return p.Package.Size }
+
+// Checksum returns the CRC-64 that the API shows.
+func (p payload) Checksum() string { return p.CRC64 }

@@ -1,0 +1,78 @@
+// Package fc is the component for Function Compute 2.0: services with functions,
+// triggers and custom domains. It turns props into wanted resources (package
+// props), reads and changes each kind through the client (package client), and
+// has the commands that are not the engine's: info and invoke. It knows no CI, no
+// command line and no SDK.
+package fc
+
+import (
+	"context"
+	"os"
+
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/fc/client"
+	"github.com/devs/deploy/pkg/fc/props"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+// Kinds that no props declare, found below a service when all of it is removed.
+const (
+	AliasKind     resource.Kind = "alias"     // service/alias
+	VersionKind   resource.Kind = "version"   // service/version
+	ProvisionKind resource.Kind = "provision" // service/function/qualifier
+	OnDemandKind  resource.Kind = "onDemand"  // service/function/qualifier
+)
+
+// Component is the component fc. It holds no state: all that it does is bound to
+// the call.
+type Component struct{ cfg Config }
+
+// Config is what a Component can be told of the world.
+type Config struct {
+	// TempDir keeps large code packages while they are sent; "" means the
+	// system's folder for temporary files.
+	TempDir string
+	// ReadFile reads certificates; nil means os.ReadFile.
+	ReadFile func(name string) ([]byte, error)
+	// Retry says how often and how fast calls of the API are repeated.
+	Retry client.Retry
+}
+
+// New returns the component.
+func New() component.Component { return NewWith(Config{}) }
+
+// NewWith returns the component with another view of the world.
+func NewWith(cfg Config) component.Component {
+	if cfg.TempDir == "" {
+		cfg.TempDir = os.TempDir()
+	}
+	if cfg.ReadFile == nil {
+		cfg.ReadFile = os.ReadFile
+	}
+	return &Component{cfg: cfg}
+}
+
+// Types returns the kinds with their handlers.
+func (c *Component) Types(_ context.Context, call *component.Call) (map[resource.Kind]resource.Type, error) {
+	api, err := c.open(call).client()
+	if err != nil {
+		return nil, err
+	}
+	schemas := props.Schemas()
+	of := func(k resource.Kind) base { return base{api: api, schema: schemas[k]} }
+	types := map[resource.Kind]resource.Type{}
+	for kind, h := range map[resource.Kind]resource.Handler{
+		props.ServiceKind:      serviceHandler{of(props.ServiceKind)},
+		props.FunctionKind:     functionHandler{of(props.FunctionKind)},
+		props.TriggerKind:      triggerHandler{of(props.TriggerKind)},
+		props.AsyncConfigKind:  asyncHandler{of(props.AsyncConfigKind)},
+		props.VPCBindingKind:   bindingHandler{of(props.VPCBindingKind)},
+		props.CustomDomainKind: domainHandler{of(props.CustomDomainKind)},
+	} {
+		types[kind] = resource.Type{Schema: schemas[kind], Handler: h}
+	}
+	for kind, h := range leftovers(api) {
+		types[kind] = resource.Type{Handler: h}
+	}
+	return types, nil
+}

@@ -1,0 +1,189 @@
+package fc
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/fc/client"
+	"github.com/devs/deploy/pkg/fc/props"
+	"github.com/devs/deploy/pkg/resource"
+)
+
+func (c *Component) infoCommand() component.Command {
+	return component.Command{
+		Name:  "info",
+		Short: "Show the service, its function, triggers and custom domains as they are online",
+		Flags: selectors(triggerFlag(), domainFlag(), qualifierFlag()),
+		Run:   c.info,
+		Examples: []string{
+			"devs info",
+			"devs cli fc info --region cn-hangzhou --service-name demo --function-name hello",
+		},
+	}
+}
+
+// informer collects what is online.
+type informer struct {
+	*session
+	names *props.Config
+	api   *client.Client
+	out   *app.Value
+}
+
+func (c *Component) info(ctx context.Context, call *component.Call) (*app.Value, error) {
+	s := c.open(call)
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	if names.Function == nil && len(call.Args.Strings("trigger-name")) > 0 {
+		return nil, missing("function")
+	}
+	api, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	in := &informer{session: s, names: names, api: api, out: mapping("region", names.Region)}
+	for _, part := range []func(context.Context) error{in.service, in.function, in.triggers, in.domains} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return in.out, nil
+}
+
+// absent is the error for what was asked for and is not online.
+func absent(id resource.ID) error {
+	return diag.Errorf("%s does not exist", id).WithCode(diag.ExitComponent).
+		WithHint("check region and name, and that it was deployed with this account")
+}
+
+func (in *informer) service(ctx context.Context) error {
+	id := resource.ID{Kind: props.ServiceKind, Name: in.names.Service.Name}
+	found, err := serviceHandler{base{api: in.api}}.Read(ctx, id)
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return absent(id)
+	}
+	add(in.out, "service", describe(id, found, nil))
+	return nil
+}
+
+func (in *informer) function(ctx context.Context) error {
+	if in.names.Function == nil {
+		return nil
+	}
+	id := resource.ID{Kind: props.FunctionKind, Name: in.names.Service.Name + "/" + in.names.Function.Name}
+	o, err := in.api.GetFunction(ctx, in.names.Service.Name, in.names.Function.Name, in.call.Args.String("qualifier"))
+	found, err := read(id, o, err, foundFunction)
+	switch {
+	case err != nil:
+		return err
+	case found == nil && in.call.Args.String("function-name") != "":
+		return absent(id)
+	case found == nil:
+		in.notify(id.String() + " is not deployed")
+		return nil
+	}
+	add(in.out, "function", describe(id, found, nil))
+	return nil
+}
+
+// triggers shows those named on the command line or in the props, and else all.
+func (in *informer) triggers(ctx context.Context) error {
+	if in.names.Function == nil {
+		return nil
+	}
+	chosen := in.call.Args.Strings("trigger-name")
+	asked := chosen != nil
+	if !asked {
+		for _, t := range in.names.Triggers {
+			chosen = append(chosen, t.Name)
+		}
+	}
+	service, function := in.names.Service.Name, in.names.Function.Name
+	if chosen == nil && in.call.Service == "" { // without a file, all there are
+		all, err := in.api.ListTriggers(ctx, service, function)
+		if err != nil && !client.IsNotFound(err) {
+			return explain(resource.ID{Kind: props.FunctionKind, Name: service + "/" + function}, err)
+		}
+		for _, t := range all {
+			chosen = append(chosen, text(t, "triggerName"))
+		}
+	}
+	return in.list(ctx, "triggers", chosen, asked, triggerHandler{base{api: in.api}}.Read, func(name string) resource.ID {
+		return resource.ID{Kind: props.TriggerKind, Name: service + "/" + function + "/" + name}
+	})
+}
+
+func (in *informer) domains(ctx context.Context) error {
+	chosen := in.call.Args.Strings("domain-name")
+	asked := chosen != nil
+	if !asked {
+		for _, d := range in.names.Domains {
+			if d.Name != "auto" {
+				chosen = append(chosen, d.Name)
+			}
+		}
+	}
+	return in.list(ctx, "customDomains", chosen, asked, domainHandler{base{api: in.api}}.Read, func(name string) resource.ID {
+		return resource.ID{Kind: props.CustomDomainKind, Name: name}
+	})
+}
+
+// list adds the resources of one kind; one that is absent is an error when it was
+// asked for by name.
+func (in *informer) list(ctx context.Context, key string, chosen []string, asked bool,
+	read func(context.Context, resource.ID) (*resource.Found, error), id func(name string) resource.ID,
+) error {
+	list := &app.Value{Kind: app.List}
+	for _, name := range chosen {
+		found, err := read(ctx, id(name))
+		switch {
+		case err != nil:
+			return err
+		case found == nil && asked:
+			return absent(id(name))
+		case found == nil:
+			in.notify(id(name).String() + " is not deployed")
+			continue
+		}
+		list.Items = append(list.Items, describe(id(name), found, map[string]string{
+			"triggerType": "type", "triggerConfig": "config", "invocationRole": "role",
+		}))
+	}
+	if len(list.Items) > 0 {
+		add(in.out, key, list)
+	}
+	return nil
+}
+
+// describe shows a resource: its name, its attributes, and what the cloud made.
+// renamed are attributes that the file calls otherwise.
+func describe(id resource.ID, found *resource.Found, renamed map[string]string) *app.Value {
+	name := "name"
+	if id.Kind == props.CustomDomainKind {
+		name = "domainName"
+	}
+	out := mapping(name, lastName(id))
+	skip := []string{"serviceName", "functionName", "triggerName", "domainName", "codeChecksum", "codeSize"}
+	for _, from := range []map[string]any{found.Attrs, found.Info} {
+		for _, key := range slices.Sorted(maps.Keys(from)) {
+			if slices.Contains(skip, key) {
+				continue
+			}
+			shown := key
+			if as, ok := renamed[key]; ok {
+				shown = as
+			}
+			add(out, shown, app.From(from[key], diag.Pos{}))
+		}
+	}
+	return out
+}

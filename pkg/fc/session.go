@@ -1,0 +1,90 @@
+package fc
+
+import (
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/fc/client"
+	"github.com/devs/deploy/pkg/fc/props"
+)
+
+// session is one call with the props that it is about: those of the file with
+// what the command line gives in their place.
+type session struct {
+	cfg   Config
+	call  *component.Call
+	props *app.Value
+	cred  *credential.Credential // set by credential
+}
+
+func (c *Component) open(call *component.Call) *session {
+	args := call.Args
+	return &session{cfg: c.cfg, call: call, props: props.Override(call.Props, props.Selectors{
+		Region:   args.String("region"),
+		Service:  args.String("service-name"),
+		Function: args.String("function-name"),
+		Triggers: args.Strings("trigger-name"),
+		Domains:  args.Strings("domain-name"),
+	})}
+}
+
+// names returns the names in the props, of which the service must be there.
+func (s *session) names() (*props.Config, error) {
+	names, err := props.ParseNames(s.props)
+	if err != nil {
+		return nil, err
+	}
+	if names.Service == nil {
+		return nil, missing("service")
+	}
+	return names, nil
+}
+
+func missing(what string) error {
+	return diag.Errorf("no %s is given", what).WithCode(diag.ExitComponent).
+		WithHint("set props.%s.name, or give --%s-name", what, what)
+}
+
+// credential returns the credential, which must say whose account it is: the id is
+// part of addresses and of the names of resources.
+func (s *session) credential() (*credential.Credential, error) {
+	if s.cred != nil {
+		return s.cred, nil
+	}
+	cred, err := s.call.Credential()
+	if err != nil {
+		return nil, err
+	}
+	if cred.AccountID == "" {
+		return nil, diag.Errorf("the credential (%s) has no AccountID", cred.Source).WithCode(diag.ExitComponent).
+			WithHint("add AccountID, the id of the Alibaba Cloud account; the console shows it at the top right")
+	}
+	s.cred = cred
+	return cred, nil
+}
+
+// client returns a client for the account and region of the call.
+func (s *session) client() (*client.Client, error) {
+	cred, err := s.credential()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{
+		Endpoint:        cred.Endpoint,
+		AccountID:       cred.AccountID,
+		Region:          s.props.Get("region").Str(),
+		AccessKeyID:     cred.AccessKeyID,
+		AccessKeySecret: cred.AccessKeySecret,
+		SecurityToken:   cred.SecurityToken,
+		UserAgent:       "devs",
+		Retry:           s.cfg.Retry,
+	})
+}
+
+// notify tells the user one line.
+func (s *session) notify(line string) {
+	if s.call.Notify != nil {
+		s.call.Notify(line)
+	}
+}
