@@ -55,7 +55,7 @@ func (h asyncHandler) Update(ctx context.Context, want *resource.Resource, found
 	for _, f := range fields {
 		delete(whole, f)
 		if v := want.Attrs[f]; v != nil {
-			whole[f] = v
+			whole[f] = h.keep(f, v, attrsOf(found)[f])
 		}
 	}
 	return h.put(ctx, want, etagOf(found), whole, fields)

@@ -60,7 +60,7 @@ func (h domainHandler) Update(ctx context.Context, want *resource.Resource, foun
 	if slices.Contains(send, "protocol") && !slices.Contains(send, "certConfig") && want.Attrs["certConfig"] != nil {
 		send = append(send, "certConfig")
 	}
-	changes, err := h.changes(want, send, domainEmpty())
+	changes, err := h.changes(want, found, send, domainEmpty())
 	if err != nil {
 		return nil, err
 	}

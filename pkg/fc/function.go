@@ -107,7 +107,7 @@ func (h functionHandler) Update(ctx context.Context, want *resource.Resource, fo
 		return nil, err
 	}
 	config := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "code" })
-	changes, err := h.changes(want, config, functionEmpty())
+	changes, err := h.changes(want, found, config, functionEmpty())
 	if err != nil {
 		return nil, err
 	}

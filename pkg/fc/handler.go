@@ -128,11 +128,11 @@ func (b base) equals(found *resource.Found, want *resource.Resource, fields []st
 
 // changes returns the body of an update: of each field the value wanted, or what
 // takes it back when none is.
-func (b base) changes(want *resource.Resource, fields []string, empty map[string]any) (map[string]any, error) {
+func (b base) changes(want *resource.Resource, found *resource.Found, fields []string, empty map[string]any) (map[string]any, error) {
 	body := map[string]any{}
 	for _, field := range fields {
 		if v := want.Attrs[field]; v != nil {
-			body[field] = v
+			body[field] = b.keep(field, v, attrsOf(found)[field])
 		} else if v := b.schema[field].Default; v != nil {
 			body[field] = v
 		} else if v, ok := empty[field]; ok {
@@ -144,6 +144,26 @@ func (b base) changes(want *resource.Resource, fields []string, empty map[string
 		}
 	}
 	return body, nil
+}
+
+// keep returns the value wanted with what the file does not set, and what therefore
+// stays, as it was found: the API replaces an object as a whole.
+func (b base) keep(path string, wanted, found any) any {
+	w, ok1 := wanted.(map[string]any)
+	f, ok2 := found.(map[string]any)
+	if !ok1 || !ok2 {
+		return wanted
+	}
+	out := maps.Clone(w)
+	for key, v := range f {
+		at := path + "." + key
+		if w[key] != nil {
+			out[key] = b.keep(at, w[key], v)
+		} else if b.schema[at].KeepUnset {
+			out[key] = v
+		}
+	}
+	return out
 }
 
 // body returns a copy of the attributes with one more field.

@@ -60,7 +60,7 @@ func (h serviceHandler) Create(ctx context.Context, want *resource.Resource) (*r
 
 // Update changes the fields named.
 func (h serviceHandler) Update(ctx context.Context, want *resource.Resource, found *resource.Found, fields []string) (*resource.Found, error) {
-	changes, err := h.changes(want, fields, serviceEmpty())
+	changes, err := h.changes(want, found, fields, serviceEmpty())
 	if err != nil {
 		return nil, err
 	}

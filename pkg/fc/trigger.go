@@ -111,7 +111,7 @@ func (h triggerHandler) Update(ctx context.Context, want *resource.Resource, fou
 			return nil, notInPlace(want, f+" of a trigger cannot be changed")
 		}
 	}
-	changes, err := h.changes(want, fields, triggerEmpty())
+	changes, err := h.changes(want, found, fields, triggerEmpty())
 	if err != nil {
 		return nil, err
 	}
