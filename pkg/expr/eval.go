@@ -2,6 +2,8 @@ package expr
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/devs/deploy/pkg/app"
@@ -17,9 +19,10 @@ const (
 type evaluator struct {
 	scope    *Scope
 	memo     map[memoKey]*outcome
-	stack    []string // labels of the references being evaluated
+	stack    []frame // what is being evaluated
 	warnings []Warning
 	problems []error
+	said     map[string]bool // what warnings and problems hold already
 }
 
 // context is where a value stands.
@@ -33,8 +36,13 @@ type context struct {
 // memoKey: the same node can belong to several services (aliases, templates).
 type memoKey struct {
 	node *app.Value
-	view *View
+	this string // name of the service
 	mode Mode
+}
+
+type frame struct {
+	key   memoKey
+	label string
 }
 
 type outcome struct {
@@ -51,12 +59,18 @@ var errReported = errors.New("reported")
 var errUnknownForm = errors.New("no known form")
 
 func (e *evaluator) report(p *diag.Problem) {
-	for _, have := range e.problems {
-		if have.Error() == p.Error() {
-			return
-		}
+	if !e.said[p.Error()] {
+		e.said[p.Error()] = true
+		e.problems = append(e.problems, p)
 	}
-	e.problems = append(e.problems, p)
+}
+
+func (e *evaluator) warn(pos diag.Pos, format string, args ...any) {
+	w := Warning{Pos: pos, Text: fmt.Sprintf(format, args...)}
+	if !e.said[w.String()] {
+		e.said[w.String()] = true
+		e.warnings = append(e.warnings, w)
+	}
 }
 
 // value evaluates v; ok is false when a problem was reported.
@@ -72,17 +86,20 @@ func (e *evaluator) outcome(v *app.Value, c context) *outcome {
 	if v.Kind != app.List && v.Kind != app.Map && len(v.Exprs) == 0 {
 		return &outcome{value: v, size: 1 + len(v.Str()), ok: true}
 	}
-	key := memoKey{v, c.view, c.mode}
+	key := memoKey{node: v, mode: c.mode}
+	if c.view != nil {
+		key.this = c.view.Name
+	}
 	if have := e.memo[key]; have != nil {
 		if have.busy {
-			e.cycle(v, c)
+			e.cycle(v, key, c.label)
 			return &outcome{}
 		}
 		return have
 	}
 	o := &outcome{busy: true}
 	e.memo[key] = o
-	e.stack = append(e.stack, c.label)
+	e.stack = append(e.stack, frame{key, c.label})
 	e.compute(v, c, o)
 	e.stack = e.stack[:len(e.stack)-1]
 	o.busy = false
@@ -114,20 +131,17 @@ func (e *evaluator) compute(v *app.Value, c context, o *outcome) {
 	}
 }
 
-// cycle reports that v needs itself.
-func (e *evaluator) cycle(v *app.Value, c context) {
-	from := 0
-	for i, label := range e.stack {
-		if label == c.label {
-			from = i
+// cycle reports that v, which is on the stack as key, needs itself. label is how it
+// was called this time.
+func (e *evaluator) cycle(v *app.Value, key memoKey, label string) {
+	names := []string{label}
+	from := slices.IndexFunc(e.stack, func(f frame) bool { return f.key == key })
+	for _, f := range e.stack[from+1:] {
+		if f.label != names[len(names)-1] && f.label != e.stack[from].label {
+			names = append(names, f.label)
 		}
 	}
-	var names []string
-	for _, label := range append(e.stack[from:len(e.stack):len(e.stack)], c.label) {
-		if len(names) == 0 || names[len(names)-1] != label || label == c.label {
-			names = append(names, label)
-		}
-	}
+	names = append(names, label)
 	pos := v.Pos
 	if len(v.Exprs) > 0 {
 		pos = v.Exprs[0]
@@ -209,7 +223,7 @@ func (e *evaluator) text(v *app.Value, c context) (*app.Value, bool) {
 		}
 		n := *got
 		n.Pos = v.Pos
-		if n.Kind == app.Unknown {
+		if n.Kind == app.Unknown && n.Str() == "" {
 			n.Scalar = source
 		}
 		return &n, true
@@ -282,6 +296,9 @@ func place(v *app.Value, nth int) diag.Pos {
 // as written.
 func (e *evaluator) placeholder(p part, v *app.Value, c context) (*app.Value, bool) {
 	at := place(v, p.nth)
+	if c.mode == Shell && isShellArray(p) {
+		return nil, true
+	}
 	got, err := e.resolve(p.expr, at, c)
 	switch {
 	case err == nil:
@@ -292,6 +309,13 @@ func (e *evaluator) placeholder(p part, v *app.Value, c context) (*app.Value, bo
 		return nil, e.unknownForm(p, at, c)
 	}
 	return nil, e.unresolved(p.text, at, err)
+}
+
+// isShellArray reports whether a placeholder is like ${vars[0]}, which is the
+// shell's.
+func isShellArray(p part) bool {
+	i := strings.IndexAny(p.text, ".[(")
+	return i >= 0 && p.text[i] == '['
 }
 
 // unresolved reports err for a placeholder, or warns when unresolved ones may stay.
@@ -317,7 +341,7 @@ func (e *evaluator) unknownForm(p part, at diag.Pos, c context) bool {
 	if c.mode == Shell || p.text == "${aliyun-cli}" {
 		return true
 	}
-	if near := e.nearFunction(p.expr); near != "" {
+	if near := nearFunction(p.expr); near != "" {
 		return e.unresolved(p.text, at, diag.Errorf("%s is no function", p.expr.name).WithHint("did you mean %s?", near))
 	}
 	if e.scope.Edition == app.Edition3 {
@@ -328,9 +352,20 @@ func (e *evaluator) unknownForm(p part, at diag.Pos, c context) bool {
 	return true
 }
 
-func (e *evaluator) nearFunction(x *expression) string {
+// nearFunction returns the function that a call of an unknown one was meant to be.
+func nearFunction(x *expression) string {
 	if x.kind != kindCall {
 		return ""
+	}
+	sorted := func(s string) string {
+		r := []rune(strings.ToLower(s))
+		slices.Sort(r)
+		return string(r)
+	}
+	for _, f := range functions {
+		if sorted(f) == sorted(x.name) { // evn: too short for a distance
+			return f
+		}
 	}
 	return diag.Suggest(x.name, functions[:])
 }

@@ -8,7 +8,6 @@ package expr
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/devs/deploy/pkg/app"
@@ -59,17 +58,18 @@ type Scope struct {
 	AllowUnresolved bool
 }
 
-// View is what expressions can see of a service. Props, Vars and Actions may be as
-// written: they are evaluated when used, each path on its own, so two services may
+// View is what expressions can see of a service. Its values may be as written: they
+// are evaluated when used, each path on its own, so two services may
 // use parts of each other.
 type View struct {
-	Name, Access, Component string
-
-	Props   *app.Value
-	Vars    *app.Value // of the resource (3.0.0)
-	Actions *app.Value
-	Output  *app.Value // result of the command; nil when not known yet
-	Info    *app.Value // result of its info command; nil when not known yet
+	Name      string
+	Access    *app.Value
+	Component *app.Value
+	Props     *app.Value
+	Vars      *app.Value // of the resource (3.0.0)
+	Actions   *app.Value
+	Output    *app.Value // result of the command; nil when not known yet
+	Info      *app.Value // result of its info command; nil when not known yet
 }
 
 // Warning is something that the author of the file should know, not an error.
@@ -133,20 +133,10 @@ func Evaluate(v *app.Value, s *Scope) (*app.Value, []Warning, error) {
 	if v == nil {
 		return nil, nil, nil
 	}
-	e := &evaluator{scope: s, memo: map[memoKey]*outcome{}}
+	e := &evaluator{scope: s, memo: map[memoKey]*outcome{}, said: map[string]bool{}}
 	got, ok := e.value(v, context{view: s.This, mode: s.Mode, label: "this value"})
 	if !ok {
 		return nil, e.warnings, errors.Join(e.problems...)
 	}
 	return got, e.warnings, nil
-}
-
-func (e *evaluator) warn(pos diag.Pos, format string, args ...any) {
-	w := Warning{Pos: pos, Text: fmt.Sprintf(format, args...)}
-	for _, have := range e.warnings {
-		if have == w {
-			return
-		}
-	}
-	e.warnings = append(e.warnings, w)
 }

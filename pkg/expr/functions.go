@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,7 +52,7 @@ func (e *evaluator) call(x *expression, at diag.Pos, c context) (*app.Value, err
 		if len(x.args) == 2 {
 			fallback = func() (*app.Value, error) { return e.argument(&x.args[1], "", at, c) }
 		}
-		return e.env(arg.Str(), fallback)
+		return e.env(arg.Str(), at, fallback)
 	case "file":
 		return e.file(arg)
 	case "path":
@@ -87,14 +88,28 @@ func (e *evaluator) argument(x *expression, function string, at diag.Pos, c cont
 	if x.kind == kindCall {
 		return e.call(x, at, c)
 	}
-	takesValue := function == "" || function == "json" || function == "yaml" || function == "str"
-	if x.kind == kindBare && x.path != nil && (takesValue || e.scope.Edition == app.Edition3) {
+	if x.isReference(function, e.scope.Edition) {
 		return e.path(x.path, at, c)
 	}
+	takesValue := parses(function) || function == ""
 	if x.kind == kindBare && takesValue {
 		return scalar(x.text, at), nil
 	}
 	return &app.Value{Kind: app.String, Scalar: x.text, Pos: at}, nil
+}
+
+// isReference reports whether an argument without quotes is a reference. example.com
+// as the default of env() is none: there the root must be one that every file has.
+func (x *expression) isReference(function string, edition app.Edition) bool {
+	if x.kind != kindBare || x.path == nil {
+		return false
+	}
+	return parses(function) || isRoot(x.path[0]) && (function == "" || edition == app.Edition3)
+}
+
+// parses reports whether a function takes a value, not a name.
+func parses(function string) bool {
+	return function == "json" || function == "yaml" || function == "str"
 }
 
 // scalar gives a text without quotes its type: a boolean, a whole number, or text.
@@ -108,10 +123,14 @@ func scalar(text string, at diag.Pos) *app.Value {
 	return v
 }
 
-// env returns an environment variable, or the default.
-func (e *evaluator) env(name string, fallback func() (*app.Value, error)) (*app.Value, error) {
+// env returns an environment variable, or the default. A variable that is set but
+// empty counts as set; it is what a missing CI secret looks like, so it is named.
+func (e *evaluator) env(name string, at diag.Pos, fallback func() (*app.Value, error)) (*app.Value, error) {
 	if e.scope.Env != nil {
 		if text, ok := e.scope.Env(name); ok {
+			if text == "" {
+				e.warn(at, "the environment variable %s is set, but empty", name)
+			}
 			return &app.Value{Kind: app.String, Scalar: text, Secret: true}, nil
 		}
 	}
@@ -215,7 +234,11 @@ func (e *evaluator) parseText(name string, arg *app.Value, at diag.Pos) (*app.Va
 
 func parseData(name, text string, at diag.Pos) (*app.Value, error) {
 	if name == "yaml" {
-		return yamlvalue.Parse([]byte(text), yamlvalue.Options{File: at.File})
+		v, err := yamlvalue.Parse([]byte(text), yamlvalue.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return moved(v, at), nil
 	}
 	dec := json.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
@@ -229,11 +252,27 @@ func parseData(name, text string, at diag.Pos) (*app.Value, error) {
 	return app.From(data, at), nil
 }
 
+// moved returns v with every place set to at: lines of a text inside of a file are
+// no lines of the file.
+func moved(v *app.Value, at diag.Pos) *app.Value {
+	out := *v
+	out.Pos = at
+	out.Items = slices.Clone(v.Items)
+	for i, item := range out.Items {
+		out.Items[i] = moved(item, at)
+	}
+	out.Entries = slices.Clone(v.Entries)
+	for i, entry := range out.Entries {
+		out.Entries[i].KeyPos, out.Entries[i].Value = at, moved(entry.Value, at)
+	}
+	return &out
+}
+
 // toText is str(): the spelling of a scalar, JSON for lists and mappings.
 func toText(v *app.Value, at diag.Pos) (*app.Value, error) {
 	out := &app.Value{Kind: app.String, Pos: at, Secret: v.HasSecret()}
 	if v.HasUnknown() {
-		out.Kind, out.Scalar = app.Unknown, "str(...)"
+		out.Kind, out.Scalar = app.Unknown, "" // the placeholder's text
 		return out, nil
 	}
 	if v.Kind != app.List && v.Kind != app.Map {

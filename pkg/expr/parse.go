@@ -28,7 +28,7 @@ type expression struct {
 	text string // kindText, kindBare
 	name string // kindCall
 	args []expression
-	path []string // kindRef, and kindBare that reads as one
+	path []string // kindRef, and kindBare that could be one
 }
 
 // The functions, and the roots that a path can have in every file.
@@ -101,6 +101,7 @@ func scan(text string) []part {
 // broken returns the text of a failed placeholder for messages: up to its "}",
 // or the end of the line.
 func broken(text string) string {
+	text = strings.ToValidUTF8(text[:min(len(text), 300)], "")
 	if i := strings.IndexAny(text, "}\n"); i >= 0 {
 		if text[i] == '}' {
 			i++
@@ -255,7 +256,7 @@ func (p *parser) argument(depth int) (expression, error) {
 	}
 	arg := expression{kind: kindBare, text: text}
 	sub := parser{text: text}
-	if path, err := sub.path(); err == nil && sub.at == len(text) && len(path) > 1 && isRoot(path[0]) {
+	if path, err := sub.path(); err == nil && sub.at == len(text) && len(path) > 1 {
 		arg.path = path
 	}
 	return arg, nil

@@ -34,7 +34,7 @@ func (e *evaluator) path(path []string, at diag.Pos, c context) (*app.Value, err
 	switch root {
 	case "env":
 		if len(rest) > 0 {
-			return e.env(strings.Join(rest, "."), nil)
+			return e.env(strings.Join(rest, "."), at, nil)
 		}
 	case "this":
 		if len(rest) == 0 {
@@ -50,17 +50,17 @@ func (e *evaluator) path(path []string, at diag.Pos, c context) (*app.Value, err
 			return e.service(root+"."+rest[0], rest[0], rest[1:], c)
 		}
 	}
-	if e.isService(root) && len(rest) > 0 {
+	if root != "vars" && e.isService(root) && len(rest) > 0 {
 		return e.service(root, root, rest, c)
 	}
 	if e.scope.Root.Get(root) == nil {
 		return nil, e.unknownRoot(path)
 	}
 	// ${name} alone could be the shell's in 1.0.0 and in hooks.
-	if len(rest) == 0 && (c.mode == Shell || e.scope.Edition != app.Edition3) && root != "vars" {
+	if len(rest) == 0 && (c.mode == Shell || e.scope.Edition != app.Edition3 && root != "vars") {
 		return nil, errUnknownForm
 	}
-	return e.walk(e.scope.Root, path, "", context{mode: ByEdition, depth: c.depth})
+	return e.walk(e.scope.Root, path, "", context{view: c.view, mode: ByEdition, depth: c.depth})
 }
 
 func (e *evaluator) isService(name string) bool {
@@ -110,11 +110,14 @@ func (e *evaluator) view(view *View, label string, path []string, c context) (*a
 		return tree(v)
 	}
 	switch field {
-	case "name", "access", "component":
+	case "name":
 		if len(rest) == 0 {
-			text := map[string]string{"name": view.Name, "access": view.Access, "component": view.Component}[field]
-			return app.Text(text), nil
+			return app.Text(view.Name), nil
 		}
+	case "access":
+		return tree(view.Access)
+	case "component":
+		return tree(view.Component)
 	case "props":
 		return tree(view.Props)
 	case "vars":

@@ -10,14 +10,17 @@ func ViewOf(a *app.App, s *app.Service) *View {
 		section = "resources"
 	}
 	entry := a.Root.Get(section, s.Name)
-	access := s.Access.Str()
-	if access == "" {
-		access = a.Access
+	if path, ok := Alias(entry); ok {
+		entry = Lookup(a.Root, path)
+	}
+	access := s.Access
+	if access.IsNull() {
+		access = a.Root.Get("access")
 	}
 	return &View{
 		Name:      s.Name,
 		Access:    access,
-		Component: s.Component.Str(),
+		Component: s.Component,
 		Props:     s.Props,
 		Vars:      entry.Get("vars"),
 		Actions:   entry.Get("actions"),

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/joho/godotenv"
@@ -25,11 +26,40 @@ func LoadDotEnv(dir string) (map[string]string, error) {
 		return nil, diag.At(at(file), "the file cannot be read").WithCause(err).WithHint("check its permissions, or delete it")
 	}
 	text := strings.TrimPrefix(string(data), "\ufeff")
-	env, err := godotenv.Unmarshal(text)
+	env, err := parseDotEnv(text)
 	if err != nil {
 		// The library's message quotes the file, which holds secrets.
 		return nil, diag.At(diag.Pos{File: file, Line: badLine(text)}, "the line is not NAME=value").
 			WithHint("write NAME=value, with quotes around a value of several words, or # in front of a comment")
+	}
+	return env, nil
+}
+
+// parseDotEnv keeps the "$" of values: the library replaces $NAME by nothing when
+// the file has no NAME, which would cut a password short without a word. A value is
+// expanded when all the names in it are set in the file.
+func parseDotEnv(text string) (map[string]string, error) {
+	expanded, err := godotenv.Unmarshal(text)
+	if err != nil {
+		return nil, err
+	}
+	const stand = "\ue0d0" // private use: stands for "$" while the library looks
+	env, err := godotenv.Unmarshal(strings.ReplaceAll(text, "$", stand))
+	if err != nil {
+		return nil, err
+	}
+	names := regexp.MustCompile(`\$\{?([A-Z0-9_]*)`)
+	for key, value := range env {
+		value = strings.ReplaceAll(value, stand, "$")
+		known := strings.Contains(value, "$")
+		for _, m := range names.FindAllStringSubmatch(value, -1) {
+			_, ok := expanded[m[1]]
+			known = known && ok
+		}
+		if known {
+			value = expanded[key]
+		}
+		env[key] = value
 	}
 	return env, nil
 }

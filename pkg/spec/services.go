@@ -6,6 +6,7 @@ import (
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/expr"
 )
 
 // services reads `services` (1.0.0) or `resources` (3.0.0).
@@ -72,6 +73,11 @@ func serviceKeys() []string {
 
 func (b *builder) service(e app.Entry) *app.Service {
 	v := e.Value
+	if path, ok := expr.Alias(v); ok { // resources: { a: ${vars.base} }
+		if target := expr.Lookup(b.root, path); target != nil {
+			v = target
+		}
+	}
 	if v.Kind != app.Map {
 		b.report(diag.At(placeOf(e), "the service %s is %s, not a mapping", e.Key, emptyOr(v)).
 			WithHint("write component: and props: below it, indented"))
