@@ -172,8 +172,8 @@ function extendResponse(res) {
 
 function fail(res, err, status) {
   if (!(err instanceof LoadError)) process.stderr.write(`${err && err.stack ? err.stack : util.inspect(err)}\n`);
-  if (res.headersSent) { // too late to say so: cut the answer short
-    res.destroy();
+  if (res.headersSent) { // too late to say so: cut an answer short that is not complete
+    if (!res.writableEnded) res.destroy();
     return;
   }
   for (const name of res.getHeaderNames()) res.removeHeader(name);

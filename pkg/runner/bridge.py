@@ -144,7 +144,7 @@ class Bridge(BaseHTTPRequestHandler):
         body = self.rfile.read(number(self.headers, "content-length"))
         LOG_FORMAT.request_id = self.headers.get("x-fc-request-id") or ""
         control = self.headers.get("x-fc-control-path")
-        self.started = False
+        self.started = self.finished = False
         try:
             if control == "/load":
                 load(os.environ["FC_FUNCTION_HANDLER"])
@@ -162,17 +162,24 @@ class Bridge(BaseHTTPRequestHandler):
     def fail(self, error, control):
         if not isinstance(error, LoadError):
             traceback.print_exc()
-        if self.started:  # too late to say so: cut the answer short
-            self.close_connection = True
+        if self.started:  # too late to say so: cut an answer short that is not complete
+            self.close_connection = not self.finished
             return
         status = "502 Bad Gateway" if control == "/http-invoke" else "404 Not Found"
         self.answer(failure(error, sys.exc_info()[2]), status, [("x-fc-status", "404"),
                                                                ("Content-Type", "application/json")])
 
     def head(self, status, headers):
-        self.started = True
         lines = ["HTTP/1.1 " + status] + ["%s: %s" % h for h in headers]
-        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a header of the answer has a line end")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        self.started = True
+        self.wfile.write(head)
+
+    def finish_answer(self):
+        self.wfile.flush()
+        self.finished = True
 
     def answer(self, body, status="200 OK", headers=()):
         sys.stdout.flush()
@@ -180,7 +187,7 @@ class Bridge(BaseHTTPRequestHandler):
         self.head(status, list(headers) + [("Content-Length", str(len(body)))])
         if self.command != "HEAD":
             self.wfile.write(body)
-        self.wfile.flush()
+        self.finish_answer()
 
     def run_wsgi(self, app, body):
         answer = Answer(self)
@@ -259,7 +266,7 @@ class Answer(object):
         self.begin(("Content-Length", str(len(body))))
         if not self.bodiless():
             self.bridge.wfile.write(body)
-        self.bridge.wfile.flush()
+        self.bridge.finish_answer()
 
     def write(self, part):
         if not part:
@@ -276,7 +283,7 @@ class Answer(object):
             return
         if not self.bodiless():
             self.bridge.wfile.write(b"0\r\n\r\n")
-        self.bridge.wfile.flush()
+        self.bridge.finish_answer()
 
 
 def main():

@@ -42,8 +42,8 @@ var errTimeout = errors.New("the time limit was reached")
 var errExited = errors.New("the process exited")
 
 // call sends a request and returns the answer as a Result. An instance that is in
-// an unknown state afterwards (timeout, cancel) is killed and retired. The error
-// is that of ctx.
+// an unknown state afterwards (after a timeout, for example) is killed and retired.
+// The error is that of ctx.
 func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, error) {
 	bounded, cancel := inst.bound(ctx, rq.limit)
 	defer cancel()
@@ -64,9 +64,6 @@ func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, e
 	res.Duration = p.cfg.Now().Sub(start)
 	inst.log.sync()
 	res.Log = inst.log.since(mark)
-	if inst.kind != custom { // a custom runtime prints its own frame, by contract
-		res.Log = framed(rq.id, res.Log)
-	}
 	res.MemoryMB = int((inst.peak() + 1<<20 - 1) >> 20)
 	return res, nil
 }
@@ -128,7 +125,9 @@ func (p *Pool) diagnose(bounded, parent context.Context, inst *instance, rq requ
 		}
 	}
 	exited := inst.proc.ended()
-	p.discard(inst)
+	if timedOut || exited || inst.kind != custom { // a server survives the loss of one connection
+		p.discard(inst)
+	}
 	switch {
 	case timedOut:
 		return timeoutMessage(inst, rq), nil

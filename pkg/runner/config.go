@@ -34,7 +34,8 @@ type Config struct {
 	// Log takes remarks for the user, one line each; may be nil.
 	Log func(line string)
 	// Output takes what the functions print, as it comes; may be nil. It is called
-	// from one goroutine per instance and must not keep text.
+	// from one goroutine per instance; it must not keep text, and a function that
+	// prints waits for it.
 	Output func(key, instanceID string, text []byte)
 }
 

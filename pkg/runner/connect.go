@@ -12,11 +12,15 @@ import (
 	"time"
 )
 
+// serverIdle is how long a connection to a custom runtime is kept: less than the 5
+// seconds after which Node.js servers close theirs.
+const serverIdle = 3 * time.Second
+
 // connect sets how requests reach the instance: its port, or for a bridge a
 // channel that the process inherits as descriptor 3.
 func (p *Pool) connect(inst *instance, cmd *exec.Cmd) error {
 	if inst.kind == custom {
-		tr := newTransport(dialLocal(inst.port))
+		tr := newTransport(dialLocal(inst.port), serverIdle)
 		inst.rt, inst.close = tr, tr.CloseIdleConnections
 		return nil
 	}
@@ -26,7 +30,7 @@ func (p *Pool) connect(inst *instance, cmd *exec.Cmd) error {
 	}
 	cmd.ExtraFiles = []*os.File{theirs}
 	only := &onlyConn{Conn: ours}
-	tr := newTransport(only.dial)
+	tr := newTransport(only.dial, 0)
 	tr.MaxConnsPerHost = 1
 	inst.rt, inst.cut = tr, only.closed.Load
 	inst.close = func() {
@@ -36,11 +40,12 @@ func (p *Pool) connect(inst *instance, cmd *exec.Cmd) error {
 	return nil
 }
 
-func newTransport(dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+func newTransport(dial func(context.Context, string, string) (net.Conn, error), idle time.Duration) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: 1 << 20,
 	}
 }

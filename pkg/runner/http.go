@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"time"
 
 	"github.com/devs/deploy/pkg/diag"
 )
@@ -39,22 +41,37 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request, fn Function, re
 		writeFailure(w, http.StatusBadGateway, failed.ErrorType, failed.Body)
 		return
 	}
-	defer func() { p.release(inst, inst.kind == custom || !inst.cut()) }()
-	p.proxy(w, r, inst, request{id: requestID, path: pathHTTP, limit: orDefault(fn.Timeout)}, base)
+	ex := &httpExchange{pool: p, inst: inst, client: r, start: p.cfg.Now(), base: base,
+		rq: request{id: requestID, path: pathHTTP, limit: orDefault(fn.Timeout)}}
+	// A bridge whose answer was not read to its end is of no more use.
+	defer func() { p.release(inst, inst.kind == custom || ex.complete) }()
+	ex.serve(w)
 }
 
 var errBody = diag.Errorf("the request body is larger than %d bytes", maxHTTP)
 
-func (p *Pool) proxy(w http.ResponseWriter, r *http.Request, inst *instance, rq request, base string) {
-	ctx, cancel := inst.bound(r.Context(), rq.limit)
+// httpExchange is one request of an HTTP trigger on its way through an instance.
+type httpExchange struct {
+	pool     *Pool
+	inst     *instance
+	client   *http.Request
+	rq       request
+	base     string
+	start    time.Time
+	ctx      context.Context // of this exchange alone: the client's, with the time limit
+	complete bool            // the answer was read to its end, and its connection stays
+}
+
+func (ex *httpExchange) serve(w http.ResponseWriter) {
+	ctx, cancel := ex.inst.bound(ex.client.Context(), ex.rq.limit)
 	defer cancel()
-	start := p.cfg.Now()
-	body := http.MaxBytesReader(w, r.Body, maxHTTP)
-	out := r.WithContext(ctx)
-	out.Body = body
-	if r.ContentLength < 0 && inst.kind != custom { // bridges need to know the length
-		whole, err := io.ReadAll(body)
+	ex.ctx = ctx
+	out := ex.client.WithContext(ctx)
+	out.Body = http.MaxBytesReader(w, ex.client.Body, maxHTTP)
+	if out.ContentLength < 0 && ex.inst.kind != custom { // bridges need to know the length
+		whole, err := io.ReadAll(out.Body)
 		if err != nil {
+			ex.complete = true // the instance knows nothing of it
 			writeProblem(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", errBody)
 			return
 		}
@@ -62,41 +79,43 @@ func (p *Pool) proxy(w http.ResponseWriter, r *http.Request, inst *instance, rq 
 		out.Body = io.NopCloser(bytes.NewReader(whole))
 	}
 	proxy := httputil.ReverseProxy{
-		Transport:      inst.rt,
+		Transport:      ex.inst.rt,
 		FlushInterval:  -1,
 		ErrorLog:       log.New(io.Discard, "", 0),
-		Rewrite:        func(pr *httputil.ProxyRequest) { rewrite(pr, inst, rq, base) },
-		ModifyResponse: limitAnswer,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				writeProblem(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", errBody)
-				return
-			}
-			if inst.kind == custom && r.Context().Err() != nil {
-				return // the client has gone, the server sees that by itself
-			}
-			message, fault := p.diagnose(ctx, r.Context(), inst, rq, start, err)
-			if fault != nil {
-				return // nobody reads the answer
-			}
-			status := http.StatusBadGateway
-			if context.Cause(ctx) == errTimeout {
-				status = http.StatusGatewayTimeout
-			}
-			writeFailure(w, status, Unhandled, errorBody(message))
-		},
+		Rewrite:        ex.rewrite,
+		ModifyResponse: ex.answer,
+		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { ex.fail(w, err) },
 	}
+	defer func() { // also when an answer breaks off, which panics
+		if context.Cause(ctx) == errTimeout {
+			ex.pool.discard(ex.inst)
+		}
+	}()
 	proxy.ServeHTTP(w, out)
-	if context.Cause(ctx) == errTimeout { // also in the middle of an answer
-		p.discard(inst)
+}
+
+// fail answers a request that the instance did not.
+func (ex *httpExchange) fail(w http.ResponseWriter, err error) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		writeProblem(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", errBody)
+		return
 	}
+	message, gone := ex.pool.diagnose(ex.ctx, ex.client.Context(), ex.inst, ex.rq, ex.start, err)
+	if gone != nil {
+		return // nobody reads the answer
+	}
+	status := http.StatusBadGateway
+	if context.Cause(ex.ctx) == errTimeout {
+		status = http.StatusGatewayTimeout
+	}
+	writeFailure(w, status, Unhandled, errorBody(message))
 }
 
 // rewrite makes the request that the function sees. The x-fc-* headers of clients
 // are dropped: they cannot speak for the platform.
-func rewrite(pr *httputil.ProxyRequest, inst *instance, rq request, base string) {
+func (ex *httpExchange) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
-	out.URL.Scheme, out.URL.Host = "http", "function"
+	out.URL.Scheme, out.URL.Host, out.URL.RawQuery = "http", "function", pr.In.URL.RawQuery
 	out.Host = pr.In.Host
 	for name := range out.Header {
 		if strings.HasPrefix(strings.ToLower(name), "x-fc-") {
@@ -112,11 +131,11 @@ func rewrite(pr *httputil.ProxyRequest, inst *instance, rq request, base string)
 		out.Header.Set("User-Agent", "") // none of ours
 	}
 	out.Header.Del("Expect")
-	setControl(out.Header, inst.fn, rq.id, rq.path)
-	if base != "" {
-		out.Header.Set("X-Fc-Base-Path", base)
+	setControl(out.Header, ex.inst.fn, ex.rq.id, ex.rq.path)
+	if ex.base != "" {
+		out.Header.Set("X-Fc-Base-Path", ex.base)
 	}
-	if inst.kind != custom {
+	if ex.inst.kind != custom {
 		out.Header.Set("X-Fc-Client-Ip", clientIP(pr.In))
 		out.Header.Set("X-Fc-Scheme", scheme(pr.In))
 	}
@@ -143,8 +162,8 @@ func scheme(r *http.Request) string {
 	return "http"
 }
 
-// limitAnswer bounds the body and translates a bridge's report of a failure.
-func limitAnswer(resp *http.Response) error {
+// answer bounds the body and translates a bridge's report of a failure.
+func (ex *httpExchange) answer(resp *http.Response) error {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil
 	}
@@ -153,22 +172,29 @@ func limitAnswer(resp *http.Response) error {
 	}
 	resp.Header.Del("X-Fc-Status")
 	if resp.ContentLength > maxHTTP && resp.Request.Method != http.MethodHead {
-		return errTooLarge
+		return errAnswerBody
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxHTTP}
+	kept := !resp.Close
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxHTTP, atEnd: func() { ex.complete = kept }}
 	return nil
 }
 
-// boundedBody fails when more than left bytes come.
+var errAnswerBody = fmt.Errorf("the response body is larger than %d bytes", maxHTTP)
+
+// boundedBody fails when more than left bytes come, and tells of the end.
 type boundedBody struct {
 	io.ReadCloser
-	left int64
+	left  int64
+	atEnd func()
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, errTooLarge
+		return 0, errAnswerBody
+	}
+	if err == io.EOF {
+		b.atEnd()
 	}
 	return n, err
 }

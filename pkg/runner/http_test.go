@@ -71,6 +71,14 @@ def handler(environ, start_response):
         start_response("200 OK", [])
         return parts()
     if path == "/nostart": return [b"x"]
+    if path == "/split":
+        start_response("200 OK", [("X-A", "1\r\nX-B: 2")])
+        return [b"x"]
+    if path == "/late-error":
+        class Late(list):
+            def close(self): raise KeyError("after the answer")
+        start_response("200 OK", [])
+        return Late([b"fine"])
     if path == "/empty":
         start_response("204 No Content", [])
         return []
@@ -117,6 +125,8 @@ exports.handler = (req, resp, context) => {
     resp.setHeader('Content-Type', 'application/octet-stream');
     return resp.send(new Readable({read() { this.push(i < 64 ? Buffer.alloc(65536, i++) : null); }}));
   }
+  if (path === '/late-error') { resp.send('fine'); throw new Error('after the answer'); }
+  if (path === '/close') { resp.writeHead(200, {Connection: 'close'}); return resp.end('bye'); }
   if (path === '/pid') return resp.send(String(process.pid));
   if (path === '/text') { resp.setStatusCode(201); resp.setHeader('X-Gone', '1'); resp.deleteHeader('X-Gone'); return resp.send('héllo'); }
   if (path === '/echo') {
@@ -146,7 +156,7 @@ func httpFunctions(t *testing.T) map[string]Function {
 func TestWSGIEnviron(t *testing.T) {
 	h := newHarness(t, nil)
 	url := serve(t, h, pythonFunction(t, wsgi), "/2016-08-15/proxy/svc/fn")
-	resp, body := do(t, "PATCH", url+"/a%20b/%C3%A9?x=1&y=%2F", strings.NewReader("data"), "Content-Type", "text/x",
+	resp, body := do(t, "PATCH", url+"/a%20b/%C3%A9?x=1&y=%2F;z&%zz", strings.NewReader("data"), "Content-Type", "text/x",
 		"X-Two", "1", "X-Two", "2", "Cookie", "a=1", "X-Forwarded-For", "9.8.7.6, 1.1.1.1", "X-Forwarded-Proto", "https",
 		"X-Fc-Function-Name", "forged", "X-Fc-Security-Token", "forged")
 	var env map[string]any
@@ -158,9 +168,9 @@ func TestWSGIEnviron(t *testing.T) {
 	}
 	for k, want := range map[string]any{
 		"REQUEST_METHOD": "PATCH", "PATH_INFO": "/a b/\u00c3\u00a9", "SCRIPT_NAME": "/2016-08-15/proxy/svc/fn",
-		"QUERY_STRING": "x=1&y=%2F", "CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "4", "HTTP_X_TWO": "1,2",
+		"QUERY_STRING": "x=1&y=%2F;z&%zz", "CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "4", "HTTP_X_TWO": "1,2",
 		"HTTP_COOKIE": "a=1", "REMOTE_ADDR": "9.8.7.6", "wsgi.url_scheme": "https", "SERVER_PROTOCOL": "HTTP/1.1",
-		"fc.request_uri": "/2016-08-15/proxy/svc/fn/a%20b/%C3%A9?x=1&y=%2F", "context": "fn",
+		"fc.request_uri": "/2016-08-15/proxy/svc/fn/a%20b/%C3%A9?x=1&y=%2F;z&%zz", "context": "fn",
 		"HTTP_HOST": strings.TrimPrefix(url, "http://"), "SERVER_NAME": "127.0.0.1",
 	} {
 		if env[k] != want {
@@ -240,6 +250,9 @@ func TestHTTPStreamsAndMethods(t *testing.T) {
 			if resp, body := do(t, "GET", url+"/empty", nil); resp.StatusCode != 204 || body != "" {
 				t.Errorf("204: %d %q", resp.StatusCode, body)
 			}
+			if resp, body := do(t, "GET", url+"/late-error", nil); resp.StatusCode != 200 || body != "fine" {
+				t.Errorf("late error: %d %q", resp.StatusCode, body)
+			}
 			if _, again := do(t, "GET", url+"/pid", nil); again != pid {
 				t.Errorf("the instance was not kept: %s, then %s", pid, again)
 			}
@@ -258,7 +271,15 @@ func TestHTTPSpecials(t *testing.T) {
 	if resp, body := do(t, "GET", url+"/nostart", nil); resp.StatusCode != 502 || !strings.Contains(body, "did not call start_response") {
 		t.Errorf("no start_response: %d %q", resp.StatusCode, body)
 	}
+	if resp, body := do(t, "GET", url+"/split", nil); resp.StatusCode != 502 || resp.Header.Get("X-B") != "" {
+		t.Errorf("header with line end: %d %q", resp.StatusCode, body)
+	}
 	url = serve(t, h, fns["node"], "")
+	for range 20 { // the instance that closed its channel takes no other request
+		if resp, body := do(t, "GET", url+"/close", nil); resp.StatusCode != 200 || body != "bye" {
+			t.Errorf("close: %d %q", resp.StatusCode, body)
+		}
+	}
 	if resp, body := do(t, "GET", url+"/text", nil); resp.StatusCode != 201 || body != "héllo" || resp.Header.Get("X-Gone") != "" || resp.ContentLength != 6 {
 		t.Errorf("text: %d %q %v", resp.StatusCode, body, resp.Header)
 	}

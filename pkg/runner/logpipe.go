@@ -164,8 +164,10 @@ func (l *logPipe) close(grace time.Duration) {
 	<-l.eof
 }
 
-// framed returns a log as the cloud frames it, the last maxLog bytes.
-func framed(requestID string, text []byte) []byte {
+// FrameLog returns Result.Log between the lines with which the cloud begins and
+// ends the log of an invocation, the last 4 KiB of it. Custom runtimes print these
+// lines themselves.
+func FrameLog(requestID string, text []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "FC Invoke Start RequestId: %s\n", requestID)
 	b.Write(text)

@@ -35,7 +35,7 @@ exports.handler = async (event, context) => {
 			for i := range 3 {
 				res := h.want(fn, "", "ok")
 				id := fmt.Sprintf("req-%d", i+1)
-				lines := strings.Split(string(res.Log), "\n")
+				lines := strings.Split(string(FrameLog(id, res.Log)), "\n")
 				if len(lines) != 7 || lines[0] != "FC Invoke Start RequestId: "+id || lines[1] != "to stdout" ||
 					lines[2] != "to stderr" || !strings.HasSuffix(lines[3], "Z "+id+" [INFO] by logging 1") ||
 					lines[4] != "from a child" || lines[5] != "FC Invoke End RequestId: "+id {
@@ -82,7 +82,7 @@ def handler(event, context):
     return "ok"
 `)
 	res := h.want(fn, "", "ok")
-	if len(res.Log) != maxLog || !strings.HasSuffix(string(res.Log), "line 19999\nFC Invoke End RequestId: req-1\n") {
+	if len(res.Log) != maxLog || !strings.HasSuffix(string(res.Log), "line 19999\n") || len(FrameLog("r", res.Log)) != maxLog {
 		t.Errorf("%d bytes: …%s", len(res.Log), tail(res.Log)[len(res.Log)-80:])
 	}
 	var want strings.Builder
@@ -100,7 +100,7 @@ func TestLogOfFailures(t *testing.T) {
 	h := newHarness(t, nil)
 	fn := pythonFunction(t, "import os\ndef handler(e, c):\n    print('last words')\n    os._exit(1)\n")
 	res, _ := h.wantError(fn, "", Unhandled, "exit status 1")
-	if want := "FC Invoke Start RequestId: req-1\nlast words\nFC Invoke End RequestId: req-1\n"; string(res.Log) != want {
+	if want := "FC Invoke Start RequestId: r\nlast words\nFC Invoke End RequestId: r\n"; string(FrameLog("r", res.Log)) != want {
 		t.Errorf("log %q", res.Log)
 	}
 }
