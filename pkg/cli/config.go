@@ -45,11 +45,11 @@ func (t *tool) newConfigAdd() *cobra.Command {
 		values[name] = cmd.Flags().String(name, "", "value of "+name)
 	}
 	cmd.Flags().StringVar(&o.KeyList, "kl", "", "comma-separated names of keys (also -kl, --keyList)")
-	cmd.Flags().StringVar(&o.InfoList, "il", "", "comma-separated values of the keys (also -il, --infoList)")
+	infoList := cmd.Flags().String("il", "", "comma-separated values of the keys (also -il, --infoList)")
 	cmd.Flags().StringVar(&o.Provider, "provider", "", "provider of the credential (default: found by its keys)")
 	cmd.Flags().BoolVarP(&o.Force, "force", "f", false, "replace an alias that exists")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o.Alias = t.Access
+		o.Alias, o.InfoList = t.Access, secret.New(*infoList)
 		for _, name := range credential.NamedKeys() {
 			if cmd.Flags().Changed(name) {
 				o.Fields = append(o.Fields, credential.Field{Name: name, Value: secret.New(*values[name])})
