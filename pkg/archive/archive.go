@@ -107,12 +107,12 @@ func Pack(ctx context.Context, opts Options) (*Package, error) {
 }
 
 func packFolder(ctx context.Context, opts Options) (*Package, error) {
-	w := &walker{ctx: ctx, open: os.Open, root: opts.Path}
+	w := &walker{open: os.Open, root: opts.Path}
 	rules, err := w.rootRules(opts)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := w.walk(rules)
+	sources, err := w.walk(ctx, rules)
 	if err != nil {
 		return nil, err
 	}

@@ -216,8 +216,8 @@ func TestUnreadable(t *testing.T) {
 			}
 			return os.Open(name)
 		}
-		w := &walker{ctx: context.Background(), open: open, root: dir}
-		sources, err := w.walk(&ruleSet{})
+		w := &walker{open: open, root: dir}
+		sources, err := w.walk(context.Background(), &ruleSet{})
 		if err == nil {
 			_, err = (&compressor{open: open, workers: 2}).run(context.Background(), newStore(Options{}), sources)
 		}
@@ -242,8 +242,8 @@ func TestChangedWhilePacking(t *testing.T) {
 			path := filepath.Join(dir, "f")
 			write(t, path, big)
 			write(t, filepath.Join(dir, "other"), big)
-			w := &walker{ctx: context.Background(), open: os.Open, root: dir}
-			sources, err := w.walk(&ruleSet{})
+			w := &walker{open: os.Open, root: dir}
+			sources, err := w.walk(context.Background(), &ruleSet{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -126,10 +126,16 @@ func (t *translator) stars() {
 
 func (t *translator) writeSet(set [256]bool) {
 	t.out.WriteString(`[`)
-	for b := range set {
-		if set[b] {
-			fmt.Fprintf(&t.out, `\x{%x}`, b)
+	for low := 0; low < len(set); low++ {
+		if !set[low] {
+			continue
 		}
+		high := low
+		for high+1 < len(set) && set[high+1] {
+			high++
+		}
+		fmt.Fprintf(&t.out, `\x{%x}-\x{%x}`, low, high)
+		low = high
 	}
 	t.out.WriteString(`]`)
 }

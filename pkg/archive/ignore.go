@@ -14,7 +14,7 @@ const IgnoreFile = ".fcignore"
 
 const (
 	maxIgnoreFile = 1 << 20 // bytes
-	maxIgnoreRule = 4096    // bytes
+	maxIgnoreRule = 1024    // bytes; what one rule may cost to match is bounded by it
 )
 
 // rule is one line of an ignore file.

@@ -184,8 +184,8 @@ func write(t testing.TB, path, content string) {
 // leftOut returns which of files our rules leave out.
 func leftOut(t *testing.T, dir string, files []string) []string {
 	t.Helper()
-	w := &walker{ctx: context.Background(), open: os.Open, root: dir}
-	if err := w.folder("", &ruleSet{}); err != nil {
+	w := &walker{open: os.Open, root: dir}
+	if err := w.folder(context.Background(), "", &ruleSet{}); err != nil {
 		t.Fatal(err)
 	}
 	var out []string
@@ -241,7 +241,7 @@ func TestIgnoreFileErrors(t *testing.T) {
 	t.Run("long rule", func(t *testing.T) {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "sub", IgnoreFile), "a\n"+strings.Repeat("a", maxIgnoreRule+1))
-		p := wantProblem(t, dir, "longer than 4096 bytes")
+		p := wantProblem(t, dir, "longer than 1024 bytes")
 		if want := filepath.Join(dir, "sub", IgnoreFile) + ":2"; p.Pos.String() != want {
 			t.Errorf("place %s, want %s", p.Pos, want)
 		}

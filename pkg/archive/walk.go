@@ -26,7 +26,6 @@ type source struct {
 
 // walker lists the files of a folder, less those that are left out.
 type walker struct {
-	ctx      context.Context
 	open     func(string) (*os.File, error)
 	root     string
 	sources  []source
@@ -99,8 +98,8 @@ func withSlash(dir string) string {
 
 // walk returns everything that is to be packed, in the order of the bytes of the
 // paths.
-func (w *walker) walk(rules *ruleSet) ([]source, error) {
-	if err := w.folder("", rules); err != nil {
+func (w *walker) walk(ctx context.Context, rules *ruleSet) ([]source, error) {
+	if err := w.folder(ctx, "", rules); err != nil {
 		return nil, err
 	}
 	files := slices.ContainsFunc(w.sources, func(s source) bool { return !s.mode.IsDir() })
@@ -113,8 +112,8 @@ func (w *walker) walk(rules *ruleSet) ([]source, error) {
 }
 
 // folder adds what is below dir, a path relative to the root, "" for the root.
-func (w *walker) folder(dir string, rules *ruleSet) error {
-	if err := w.ctx.Err(); err != nil {
+func (w *walker) folder(ctx context.Context, dir string, rules *ruleSet) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	list, err := w.readDir(w.disk(dir))
@@ -136,7 +135,7 @@ func (w *walker) folder(dir string, rules *ruleSet) error {
 			continue
 		}
 		if e.IsDir() {
-			err = w.folder(path, rules)
+			err = w.folder(ctx, path, rules)
 		} else {
 			err = w.file(path, e)
 		}
