@@ -194,21 +194,21 @@ func (d *decoder) wrong(err error) error {
 	return fmt.Errorf("it is wrong at byte %d", d.tokens.InputOffset())
 }
 
-// number returns n exactly: whole numbers as Int (60.0 too), others as the nearest
-// float64. A number that would change is refused.
+// number returns n without a change: whole numbers as Int (60.0 too), others as the
+// nearest float64. A whole number that neither holds is refused.
 func number(n json.Number, pos diag.Pos) (*app.Value, error) {
-	if !strings.ContainsAny(n.String(), ".eE") {
-		i, err := n.Int64()
-		if err != nil {
-			return nil, fmt.Errorf("it holds a whole number of more than 64 bits, which must be written as a text")
-		}
+	text := n.String()
+	whole := !strings.ContainsAny(text, ".eE")
+	if i, err := n.Int64(); whole && err == nil {
 		return &app.Value{Kind: app.Int, Pos: pos, Scalar: i}, nil
 	}
-	f, err := strconv.ParseFloat(n.String(), 64)
-	if err != nil {
+	f, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil:
 		return nil, errors.New("it holds a number that is too large")
-	}
-	if f == math.Trunc(f) && math.Abs(f) < maxExact {
+	case whole && strconv.FormatFloat(f, 'f', -1, 64) != text:
+		return nil, errors.New("it holds a whole number of more than 64 bits, which must be written as a text")
+	case f == math.Trunc(f) && math.Abs(f) < maxExact:
 		return &app.Value{Kind: app.Int, Pos: pos, Scalar: int64(f)}, nil
 	}
 	return &app.Value{Kind: app.Float, Pos: pos, Scalar: f}, nil

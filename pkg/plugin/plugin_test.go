@@ -277,7 +277,7 @@ func TestIsPath(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `[[[]]]`, `1e400`, `{"a":1,"a":2}`, "\"\xff\"", `-0`} {
+	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `[[[]]]`, `1e20`, `-0.0`, `1e400`, `{"a":1,"a":2}`, "\"\xff\"", `-0`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
