@@ -105,7 +105,11 @@ func (d *decoder) decodeKind(v *app.Value, s shape, path string) (any, bool) {
 }
 
 func (d *decoder) wrongKind(v *app.Value, path, want string) {
-	d.fail(v.Pos, "", "%s must be %s, not %s", path, want, v.Kind)
+	hint := ""
+	if v.Kind == app.Map && len(v.Entries) == 1 && v.Entries[0].Value.IsNull() {
+		hint = "{" + v.Entries[0].Key + "} is a mapping in YAML: write ${env(" + v.Entries[0].Key + ")} for the environment variable"
+	}
+	d.fail(v.Pos, hint, "%s must be %s, not %s", path, want, v.Kind)
 }
 
 func (d *decoder) text(v *app.Value, s shape, path string) (any, bool) {
@@ -199,6 +203,7 @@ func (d *decoder) list(v *app.Value, s shape, path string) (any, bool) {
 		return nil, false
 	}
 	out := make([]any, 0, len(v.Items))
+	before := len(d.problems)
 	for i, item := range v.Items {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if item.IsNull() {
@@ -209,7 +214,7 @@ func (d *decoder) list(v *app.Value, s shape, path string) (any, bool) {
 			out = append(out, got)
 		}
 	}
-	return out, true
+	return out, len(d.problems) == before
 }
 
 func cmpPos(v, parent *app.Value) diag.Pos {

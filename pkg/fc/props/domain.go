@@ -51,6 +51,7 @@ func (d *decoder) domain(v *app.Value, path string) *Domain {
 	}
 	if cert := v.Get("certConfig"); !isAbsent(cert, object()) {
 		dom.Cert = cert
+		dom.Field["certConfig"] = cert.Pos
 	}
 	if id := v.Get("certId"); !id.IsNull() {
 		dom.refuse(id.Pos, "write certConfig with certName, certificate and privateKey (PEM text or file)",

@@ -71,7 +71,7 @@ func asyncFields() []field {
 		opt("destination", object(
 			opt("onSuccess", text(destinationARN)),
 			opt("onFailure", text(destinationARN)),
-		)),
+		)).as("destinationConfig"),
 		opt("maxAsyncEventAgeInSeconds", integer(between(1, 2592000))),
 		opt("maxAsyncRetryAttempts", integer(between(0, 8))),
 		opt("statefulInvocation", boolean()),
@@ -82,6 +82,9 @@ func (d *decoder) function(v *app.Value, region string) *Function {
 	v = d.dropServiceKeys(v)
 	attrs, where := d.part(v, functionFields(), "function")
 	f := &Function{Name: v.Get("name").Str(), Attrs: attrs, declared: where}
+	if v.Kind != app.Map {
+		return f
+	}
 	f.Runtime, _ = attrs["runtime"].(string)
 	if v.Get("runtime").IsNull() {
 		f.Runtime = "nodejs10"
@@ -91,7 +94,7 @@ func (d *decoder) function(v *app.Value, region string) *Function {
 		d.warn(posOf(v.Get("name")), "function.name has more than 64 characters, which the API may refuse")
 	}
 	if async := v.Get("asyncConfiguration"); !isAbsent(async, object()) && async.Kind == app.Map {
-		f.Async = asyncAttrs(async)
+		f.Async, f.asyncAt = asyncAttrs(async), declare(async, asyncFields())
 	}
 	d.code(f, v)
 	d.concurrency(attrs, v)
@@ -267,16 +270,10 @@ func asyncAttrs(v *app.Value) resource.Attributes {
 	var quiet decoder
 	decoded, _ := quiet.decode(v, object(asyncFields()...), "").(map[string]any)
 	attrs := resource.Attributes(decoded)
-	destination, given := attrs["destination"]
-	delete(attrs, "destination")
-	if to, ok := destination.(map[string]any); ok {
-		config := map[string]any{}
+	if to, ok := attrs["destinationConfig"].(map[string]any); ok {
 		for key, arn := range to {
-			config[key] = map[string]any{"destination": arn}
+			to[key] = map[string]any{"destination": arn}
 		}
-		attrs["destinationConfig"] = config
-	} else if given {
-		attrs["destinationConfig"] = destination
 	}
 	return attrs
 }

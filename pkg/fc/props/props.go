@@ -50,6 +50,7 @@ type Function struct {
 	Attrs   resource.Attributes // as sent, without code
 	Async   resource.Attributes // asyncConfiguration; nil when there is none
 	Code    Code
+	asyncAt declared
 	declared
 }
 

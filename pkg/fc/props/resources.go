@@ -134,6 +134,14 @@ func (b *builder) add(kind resource.Kind, name string, from declared, attrs reso
 	return r
 }
 
+// or returns d, or the place alone when d declares nothing.
+func (d declared) or(pos diag.Pos) declared {
+	if d.Pos.IsZero() {
+		d.Pos = pos
+	}
+	return d
+}
+
 func (b *builder) serviceID() resource.ID {
 	return resource.ID{Kind: ServiceKind, Name: b.c.Service.Name}
 }
@@ -206,7 +214,7 @@ func (b *builder) function() {
 		}
 	}
 	if b.wants(AsyncConfigKind) {
-		r := b.add(AsyncConfigKind, b.functionID().Name, declared{Pos: f.Pos}, b.async(), b.functionID())
+		r := b.add(AsyncConfigKind, b.functionID().Name, f.asyncAt.or(f.Pos), b.async(), b.functionID())
 		r.Absent = f.Async == nil && !b.remove()
 	}
 }

@@ -69,6 +69,9 @@ func (d *decoder) service(v *app.Value) *Service {
 	v, auto := withoutAuto(v)
 	attrs, where := d.part(v, serviceFields(), "service")
 	s := &Service{Name: v.Get("name").Str(), Attrs: attrs, declared: where}
+	if v.Kind != app.Map {
+		return s
+	}
 	for _, e := range auto {
 		s.refuse(e.Value.Pos, autoHints()[e.Key], "service.%s: %s is not supported yet", e.Key, e.Value.Str())
 	}
@@ -125,6 +128,7 @@ func (d *decoder) role(s *Service, v *app.Value) {
 	if isAbsent(v, object()) {
 		return
 	}
+	s.Field["role"] = v.Pos
 	if v.Kind == app.Map {
 		name := strings.ReplaceAll(v.Get("name").Str(), "_", "-")
 		if name == "" {
