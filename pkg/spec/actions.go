@@ -43,7 +43,7 @@ func (b *builder) actionKey(e app.Entry) (app.Action, bool) {
 	stages := []string{"pre", "post", "success", "fail", "complete"}
 	if !ok || !slices.Contains(stages, stage) || command == "" {
 		hint := "write pre-, post-, success-, fail- or complete- and the command, for example pre-deploy"
-		if near := diag.Suggest(stage, stages); ok && near != "" {
+		if near := diag.Suggest(stage, stages); near != "" && command != "" {
 			hint = "did you mean " + near + "-" + command + "?"
 		}
 		b.report(diag.At(e.KeyPos, "%s is no action", e.Key).WithHint("%s", hint))
