@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 
 	"github.com/devs/deploy/pkg/secret"
@@ -115,12 +116,12 @@ func goValue(v any) any {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return v.String()
+			return v.String() // beyond what a number can hold
 		}
-		return f
+		return goValue(f)
 	case float64:
-		if i := int64(v); float64(i) == v {
-			return i
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int64(v)
 		}
 		return v
 	case []any:
