@@ -30,25 +30,24 @@ func refer(data []byte) codeRef {
 
 // addBlob stores a code package and pins it, so that it survives until a document
 // refers to it. The caller calls release when that is done.
-func (s *store) addBlob(data []byte) (ref codeRef, release func(), err error) {
-	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+func (s *store) addBlob(ref codeRef, data []byte) (release func(), err error) {
+	archive, err := zip.NewReader(bytes.NewReader(data), ref.Size)
 	if err != nil {
-		return codeRef{}, nil, invalid("the code is not a valid zip file: %v", err)
+		return nil, invalid("the code is not a valid zip file: %v", err)
 	}
 	if _, err := planUnpack(archive.File); err != nil {
-		return codeRef{}, nil, invalid("the code cannot be used: %v", err)
+		return nil, invalid("the code cannot be used: %v", err)
 	}
-	ref = refer(data)
 	release = s.pin(ref.SHA256)
 	name := s.blobPath(ref.SHA256)
 	if _, err := os.Stat(name); err == nil {
-		return ref, release, nil
+		return release, nil
 	}
 	if err := s.write(name, data); err != nil {
 		release()
-		return codeRef{}, nil, internalError(fmt.Errorf("storing the code package: %w", err))
+		return nil, internalError(fmt.Errorf("storing the code package: %w", err))
 	}
-	return ref, release, nil
+	return release, nil
 }
 
 func (s *store) blobPath(sha string) string { return s.path(dirBlobs, sha+".zip") }

@@ -31,6 +31,8 @@ type call struct {
 	params    map[string]string // of the path
 	query     url.Values
 	body      []byte
+	members   map[string]json.RawMessage // of the body, once parsed
+	parsed    bool
 	qualifier string // version, alias, or latest
 }
 
@@ -74,8 +76,18 @@ func (q *call) read(w http.ResponseWriter, limit int64) error {
 	return nil
 }
 
-// decode reads the JSON body into dst, an empty body being an empty object.
-func (q *call) decode(dst any) error { return overlay(q.body, dst) }
+// decode reads the JSON body into dst, an empty body being an empty object. The
+// body is parsed once: it can hold a whole code package.
+func (q *call) decode(dst any) error {
+	if !q.parsed {
+		members, err := parse(q.body)
+		if err != nil {
+			return err
+		}
+		q.members, q.parsed = members, true
+	}
+	return overlay(q.members, dst)
+}
 
 // send writes r.
 func (q *call) send(w http.ResponseWriter, r *reply) {

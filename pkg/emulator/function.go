@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/base64"
 	"math"
 	"net/http"
 )
@@ -133,9 +132,9 @@ func (c *Cloud) functionView(f *functionRecord) functionView {
 
 // codeInput is the code in a request.
 type codeInput struct {
-	ZipFile       *string `json:"zipFile"` // Base64
-	OSSBucketName string  `json:"ossBucketName"`
-	OSSObjectName string  `json:"ossObjectName"`
+	ZipFile       []byte `json:"zipFile"` // Base64 on the wire; nil when not given
+	OSSBucketName string `json:"ossBucketName"`
+	OSSObjectName string `json:"ossObjectName"`
 }
 
 // takeCode stores the code of a request's body, or tells that there is none. The
@@ -148,22 +147,15 @@ func (c *Cloud) takeCode(q *call, code *codeInput) (ref *codeRef, release func()
 	if code.ZipFile == nil {
 		return nil, release, invalid("%s", noBucketText)
 	}
-	if len(*code.ZipFile) > base64.StdEncoding.EncodedLen(maxCode) {
+	if len(code.ZipFile) > maxCode {
 		return nil, release, tooLarge("code.zipFile is larger than %d bytes", maxCode)
 	}
-	data, err := base64.StdEncoding.DecodeString(*code.ZipFile)
-	if err != nil {
-		return nil, release, invalid("code.zipFile is not valid Base64: %v", err)
-	}
-	if len(data) > maxCode {
-		return nil, release, tooLarge("code.zipFile is larger than %d bytes", maxCode)
-	}
+	stored := refer(code.ZipFile)
 	want := q.Header.Get("X-Fc-Code-Checksum")
-	if want != "" && want != refer(data).Checksum {
-		return nil, release, invalid("the code's CRC-64 is %s, not %.40s as in X-Fc-Code-Checksum", refer(data).Checksum, want)
+	if want != "" && want != stored.Checksum {
+		return nil, release, invalid("the code's CRC-64 is %s, not %.40s as in X-Fc-Code-Checksum", stored.Checksum, want)
 	}
-	stored, release, err := c.store.addBlob(data)
-	if err != nil {
+	if release, err = c.store.addBlob(stored, code.ZipFile); err != nil {
 		return nil, func() {}, err
 	}
 	return &stored, release, nil

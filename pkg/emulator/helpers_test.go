@@ -213,3 +213,10 @@ func (w *world) fails(err error, status int, code string) {
 }
 
 func str(s string) *string { return &s }
+
+// serveCloud serves a cloud that was opened by hand.
+func serveCloud(t *testing.T, cloud *Cloud) *legacy {
+	server := httptest.NewServer(cloud)
+	t.Cleanup(server.Close)
+	return &legacy{t: t, base: server.URL, id: DefaultAccessKeyID, secret: DefaultAccessKeySecret}
+}

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,18 +10,23 @@ import (
 	"strings"
 )
 
+// parse reads the members of a JSON object; an empty text is an empty object.
+func parse(text []byte) (map[string]json.RawMessage, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, jsonError("the request's body", err)
+	}
+	return members, nil
+}
+
 // overlay sets the fields of the struct that dst points to from the members of a
 // JSON object. A member that is missing or null leaves its field alone, an empty
 // one clears it: so updates of the API work. Names match without regard to case,
 // an exact one first (the 2021-04-06 SDK spells InstanceConcurrency in updates).
-func overlay(body []byte, dst any) error {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil {
-		return jsonError("the request's body", err)
-	}
+func overlay(members map[string]json.RawMessage, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
@@ -60,6 +66,9 @@ func jsonError(what string, err error) error {
 			what += "." + t.Field
 		}
 		return invalid("%s has the wrong type: a JSON %s where %s is expected", what, t.Value, kindName(t.Type))
+	}
+	if _, ok := errors.AsType[base64.CorruptInputError](err); ok {
+		return invalid("%s is not valid Base64: %v", what, err)
 	}
 	return newError(http.StatusBadRequest, "MalformedPOSTRequest", "%s is not valid JSON: %v", what, err)
 }

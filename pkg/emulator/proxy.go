@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -73,7 +74,7 @@ func (c *Cloud) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, er
 		return nil, nil, notFound("Trigger", "function '%s' has no http trigger for qualifier '%s'", t.function, t.qualifier)
 	}
 	var config httpTriggerConfig
-	if err := overlay(trigger.Spec.Config, &config); err != nil {
+	if err := json.Unmarshal(trigger.Spec.Config, &config); err != nil {
 		return nil, nil, internalError(err)
 	}
 	if !slices.Contains(config.Methods, q.Method) {
