@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +124,40 @@ func TestCustomHTTP(t *testing.T) {
 	}
 }
 
+// Protocol upgrades (WebSocket) go through to custom runtimes.
+func TestCustomUpgrade(t *testing.T) {
+	need(t, "python3")
+	h := newHarness(t, nil)
+	fn := function(t, "custom", code(t, "bootstrap", `#!/usr/bin/env python3
+import os, socket
+s = socket.create_server(("127.0.0.1", int(os.environ["FC_SERVER_PORT"])))
+while True:
+    c, _ = s.accept()
+    f = c.makefile("rb")
+    if not f.readline(): continue
+    while f.readline().strip(): pass
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    c.sendall(b"echo " + f.readline())
+    c.close()
+`))
+	fn.CAPort = freePort(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(serve(t, h, fn, ""), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != 101 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	fmt.Fprintf(conn, "hello\n")
+	if line, err := r.ReadString('\n'); line != "echo hello\n" {
+		t.Errorf("%q %v", line, err)
+	}
+}
+
 // One instance takes all requests of a custom runtime at the same time.
 func TestCustomConcurrency(t *testing.T) {
 	h := newHarness(t, nil)
@@ -206,10 +242,10 @@ func TestCustomStartFailures(t *testing.T) {
 	port := freePort(t)
 	for _, tt := range []struct{ name, bootstrap, message string }{
 		{"exits", "#!/bin/sh\necho no luck >&2\nexit 7\n", "before it listened on port " + strconv.Itoa(port) + " (exit status 7)"},
-		{"does not listen", "#!/bin/sh\necho no luck\nsleep 60\n", "did not listen on port " + strconv.Itoa(port) + " in 1 seconds"},
+		{"does not listen", "#!/bin/sh\necho no luck\nsleep 60\n", "did not listen on port " + strconv.Itoa(port) + " in 3 seconds"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHarness(t, func(c *Config) { c.StartTimeout = time.Second })
+			h := newHarness(t, func(c *Config) { c.StartTimeout = 3 * time.Second })
 			fn := function(t, "custom", code(t, "bootstrap", tt.bootstrap))
 			fn.CAPort = port
 			res, _ := h.wantError(fn, "", Unhandled, tt.message)

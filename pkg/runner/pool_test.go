@@ -72,12 +72,17 @@ func TestIdleInstancesEnd(t *testing.T) {
 func TestDeadInstanceIsReplaced(t *testing.T) {
 	h := newHarness(t, nil)
 	fn := pythonFunction(t, `
-import os, threading
+import os, threading, time
+def end(flag):
+    while not os.path.exists(flag): time.sleep(0.01)
+    os._exit(1)
 def handler(event, context):
-    threading.Timer(0.02, os._exit, [1]).start()
+    if event: threading.Thread(target=end, args=[event]).start()
     return str(os.getpid())
 `)
-	pid := string(h.invoke(fn, "").Body)
+	flag := filepath.Join(t.TempDir(), "flag")
+	pid := string(h.invoke(fn, flag).Body)
+	writeFile(t, flag, "")
 	eventually(t, "the instance is gone", func() bool { return gone(pid) && len(h.Instances(fn.Key)) == 0 })
 	if again := h.invoke(fn, ""); again.ErrorType != "" || string(again.Body) == pid {
 		t.Errorf("%s %s", again.Body, again.ErrorType)

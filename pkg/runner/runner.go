@@ -2,6 +2,20 @@
 // machine: it starts instances with the interpreters on PATH, hands them events
 // and HTTP requests, and reads back answers, errors and logs. It knows processes
 // and loopback sockets, nothing of the Function Compute API's resources.
+//
+// Every runtime is spoken to in the contract of custom runtimes, HTTP with a
+// control path: custom ones on their port, Python and Node.js through a bridge
+// script on an inherited socket, which loads the handler and serves one request at
+// a time. An instance starts (loads its code or listens) without a share of the
+// function's timeout, is initialized within InitTimeout, and each invocation has
+// Timeout.
+//
+// What is not as in the cloud: the code is where CodeDir says and not at /code
+// (paths below /code are translated in the path lists of the environment and in a
+// custom runtime's command only); /tmp is the machine's, TMPDIR and HOME are the
+// instance's own; memory is measured, not limited; credentials are empty; custom
+// runtimes of one machine share its ports. Functions are not isolated from the
+// machine: run only code that you would run yourself.
 package runner
 
 import (

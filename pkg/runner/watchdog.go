@@ -47,7 +47,7 @@ func (w *watchdog) tell(op string, pid int) {
 
 func (w *watchdog) start() {
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript)
-	cmd.Env = []string{}
+	cmd.Env, cmd.Dir = []string{}, "/"
 	setSession(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
