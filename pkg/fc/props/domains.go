@@ -1,12 +1,11 @@
 package props
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
-
-	"errors"
-	"io/fs"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/diag"
@@ -158,11 +157,13 @@ func (b *builder) pemFile(v *app.Value, file, path string) any {
 	case err != nil && b.o.Preview && errors.Is(err, fs.ErrNotExist):
 		return app.UnknownValue{Expr: path}
 	case err != nil:
-		if v.Secret { // a path out of a secret, or a PEM text that is broken
-			err = errors.Unwrap(err)
+		if v.Secret { // the path, or a PEM text that is broken, is not shown
 			file = secret.Mask
+			if !errors.Is(err, fs.ErrNotExist) {
+				err = errors.New("it cannot be read")
+			}
 		}
-		b.problems = append(b.problems, placed(err, v.Pos, path+" "+file))
+		b.problems = append(b.problems, placed(err, v.Pos, path+" "+file, "correct the path"))
 		return nil
 	case !strings.HasPrefix(strings.TrimSpace(string(data)), "-"):
 		b.fail(v.Pos, "", "%s: the file does not hold a PEM text", path)

@@ -76,7 +76,7 @@ func TestProblems(t *testing.T) {
 		{"gpu", inFunction("instanceType: g1", "gpuMemorySize: 1000"), "s.yaml:8:18: function.gpuMemorySize 1000 must be a multiple of 1024 MB | the least is 1024"},
 		{"gpu without one", inFunction("gpuMemorySize: 2048"),
 			"s.yaml:7:18: function.gpuMemorySize needs an instance type with a GPU | write instanceType: fc.gpu.tesla.1 or fc.gpu.ampere.1"},
-		{"instance type", inFunction("instanceType: e2"), `s.yaml:7:17: function.instanceType "e2" is not known | use one of: e1, c1, g1, fc.gpu.tesla.1, fc.gpu.ampere.1, fc.gpu.ada.1`},
+		{"instance type", inFunction("instanceType: fc.gpu.tesla.2"), `s.yaml:7:17: function.instanceType "fc.gpu.tesla.2" is not known | did you mean fc.gpu.tesla.1?`},
 		{"initialization timeout", inFunction("initializationTimeout: 301"), "s.yaml:7:26: function.initializationTimeout 301 must be between 1 and 300"},
 		{"concurrency", inFunction("instanceConcurrency: 0"), "s.yaml:7:24: function.instanceConcurrency 0 must be at least 1"},
 		{"no soft concurrency", inFunction("instanceConcurrency: 2", "instanceSoftConcurrency: 0"), "s.yaml:8:28: function.instanceSoftConcurrency 0 must be at least 1"},

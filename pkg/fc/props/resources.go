@@ -293,7 +293,7 @@ func (b *builder) code() {
 	case err != nil && b.o.Preview && errors.Is(err, fs.ErrNotExist):
 		r.Attrs["code"] = app.UnknownValue{Expr: "codeUri " + code.URI}
 	case err != nil:
-		b.problems = append(b.problems, placed(err, f.Code.Pos, "function.codeUri "+code.URI))
+		b.problems = append(b.problems, placed(err, f.Code.Pos, "function.codeUri "+code.URI, "build it first, or correct the path"))
 	default:
 		r.Code = payload
 		r.Attrs["code"] = map[string]any{"checksum": payload.Checksum(), "size": payload.Size()}
@@ -307,8 +307,9 @@ func (b *builder) path(p string) string {
 	return filepath.Join(b.o.Dir, p)
 }
 
-// placed gives an error of reading a place, unless it has one.
-func placed(err error, pos diag.Pos, what string) error {
+// placed gives an error of reading a place, unless it has one. The hint is for what
+// is not there.
+func placed(err error, pos diag.Pos, what, hint string) error {
 	if p, ok := errors.AsType[*diag.Problem](err); ok {
 		if p.Pos.IsZero() {
 			c := *p
@@ -319,7 +320,7 @@ func placed(err error, pos diag.Pos, what string) error {
 	}
 	p := diag.At(pos, "reading %s: %v", what, err).WithCause(err)
 	if errors.Is(err, fs.ErrNotExist) {
-		p.Summary, p.Hint = what+" is not there", "build it first, or correct the path"
+		p.Summary, p.Hint = what+" is not there", hint
 	}
 	return p
 }
