@@ -17,3 +17,10 @@ func (c *Cloud) listReservedCapacities(*call) (*reply, error) {
 		ReservedCapacities []struct{} `json:"reservedCapacities"`
 	}{[]struct{}{}}}, nil
 }
+
+// getAccountConfigs tells how large code may be, in bytes.
+func (c *Cloud) getAccountConfigs(*call) (*reply, error) {
+	return &reply{body: struct {
+		CodeSizeLimit int
+	}{maxCode}}, nil
+}

@@ -30,12 +30,13 @@ type asyncCall struct {
 
 // spawn runs f in the background until Close.
 func (c *Cloud) spawn(f func(ctx context.Context)) error {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	if c.closed {
-		return newError(http.StatusServiceUnavailable, "ServiceUnavailable", "the embedded cloud is shutting down")
+	if !c.begin() {
+		return unavailable()
 	}
-	c.tasks.Go(func() { f(c.background) })
+	go func() {
+		defer c.tasks.Done()
+		f(c.background)
+	}()
 	return nil
 }
 
@@ -211,8 +212,7 @@ func (l *asyncLedger) add(a *asyncCall, now time.Time, cancel context.CancelFunc
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, t := range l.tasks {
-		v := t.snapshot()
-		if v.ServiceName == a.service && v.FunctionName == a.function && v.InvocationID == a.id {
+		if t.is(a.service, a.function) && t.view.InvocationID == a.id {
 			return nil, alreadyExists("StatefulAsyncInvocation", "stateful async invocation '%.128s' already exists", a.id)
 		}
 	}
@@ -255,6 +255,12 @@ func (t *asyncTask) set(status string, now time.Time, res *runner.Result) {
 		v.DurationMs = v.EndTime - v.StartedTime
 	}
 	v.Events = append(v.Events, statefulEvent{int64(len(v.Events) + 1), status, detail, now.UnixMilli()})
+}
+
+// is tells whose invocation it is. Names and ids never change, so that no lock is
+// needed for them.
+func (t *asyncTask) is(service, function string) bool {
+	return t.view.ServiceName == service && t.view.FunctionName == function
 }
 
 func (t *asyncTask) snapshot() statefulView {

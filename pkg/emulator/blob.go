@@ -94,9 +94,19 @@ func (s *store) references() map[string]bool {
 	return used
 }
 
-// collect removes the packages that nothing refers to. A file that cannot be
-// removed now is tried again by the next collection.
+// collect removes the packages that nothing refers to. What cannot be removed now
+// is tried again by the next collection.
 func (s *store) collect() {
+	trash, err := os.MkdirTemp(s.path(dirTemp), "trash-")
+	if err != nil {
+		return
+	}
+	s.discard(trash)
+	_ = removeTree(trash) // without the lock: unpacked code can be large
+}
+
+// discard moves the packages that nothing refers to into a folder.
+func (s *store) discard(trash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	used := s.references()
@@ -107,7 +117,7 @@ func (s *store) collect() {
 		}
 		for _, e := range entries {
 			if !used[strings.TrimSuffix(e.Name(), ".zip")] {
-				_ = removeTree(s.path(sub, e.Name()))
+				_ = os.Rename(s.path(sub, e.Name()), filepath.Join(trash, e.Name()))
 			}
 		}
 	}

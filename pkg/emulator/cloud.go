@@ -61,7 +61,7 @@ type Cloud struct {
 	background context.Context // of asynchronous invocations
 	stop       context.CancelFunc
 	tasks      sync.WaitGroup
-	closing    sync.Mutex // held for reading a task in, and by Close
+	closing    sync.Mutex // guards closed, and that nothing begins after it is set
 	closed     bool
 
 	live  liveInstances
@@ -104,8 +104,19 @@ func Open(cfg Config) (*Cloud, error) {
 	return c, nil
 }
 
-// Close ends asynchronous invocations and all instances, and waits for them. What
-// was acknowledged is on disk before and after.
+// begin counts a request or background task in; it reports false once the cloud
+// is closing. The caller calls c.tasks.Done at the end.
+func (c *Cloud) begin() bool {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if !c.closed {
+		c.tasks.Add(1)
+	}
+	return !c.closed
+}
+
+// Close ends requests, asynchronous invocations and all instances, and waits for
+// them. What was acknowledged is on disk before and after.
 func (c *Cloud) Close() error {
 	c.closing.Lock()
 	if c.closed {
@@ -116,6 +127,7 @@ func (c *Cloud) Close() error {
 	c.closing.Unlock()
 	c.stop()
 	c.tasks.Wait()
+	c.store.unpacks.Wait()
 	return c.runner.Close()
 }
 
@@ -123,7 +135,10 @@ func (c *Cloud) Close() error {
 // domain, which the Host header tells apart.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	q := &call{Request: r, id: newUUID()}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(c.background, cancel)()
+	q := &call{Request: r.WithContext(ctx), id: newUUID()}
 	rec := &statusRecorder{ResponseWriter: w}
 	rec.Header().Set("X-Fc-Request-Id", q.id)
 	rec.Header().Set("X-Acs-Request-Id", q.id)
@@ -141,12 +156,17 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			})
 		}
 	}()
+	if !c.begin() {
+		q.fail(rec, unavailable())
+		return
+	}
+	defer c.tasks.Done()
 	c.serve(rec, q)
 }
 
 // serve tells the four kinds of requests apart.
 func (c *Cloud) serve(w http.ResponseWriter, q *call) {
-	if d := c.store.domain(hostName(q.Host)); d != nil {
+	if d := c.store.domainFor(hostName(q.Host)); d != nil {
 		c.serveDomain(w, q, d)
 		return
 	}

@@ -24,15 +24,11 @@ func (c *Cloud) serveDomain(w http.ResponseWriter, q *call, d *domainDoc) {
 			route.Path, q.Method, strings.Join(route.Methods, ", ")))
 		return
 	}
-	path, query, rewritten := strings.Cut(route.RewriteConfig.apply(path), "?")
-	if rewritten {
-		r := q.Clone(q.Context())
-		r.URL.RawQuery = strings.Trim(query+"&"+q.URL.RawQuery, "&")
-		q.Request = r
-	}
+	path, query, _ := strings.Cut(route.RewriteConfig.apply(path), "?")
 	c.serveFunction(w, q, httpTarget{
 		service: route.ServiceName, function: route.FunctionName,
-		qualifier: orDefault(route.Qualifier, latest), path: path,
+		qualifier: orDefault(route.Qualifier, latest),
+		path:      path, query: strings.Trim(query+"&"+q.URL.RawQuery, "&"),
 	})
 }
 

@@ -45,6 +45,11 @@ func tooLarge(format string, args ...any) *apiError {
 	return newError(http.StatusRequestEntityTooLarge, "EntityTooLarge", format, args...)
 }
 
+// unavailable is the answer while the cloud closes.
+func unavailable() *apiError {
+	return newError(http.StatusServiceUnavailable, "ServiceUnavailable", "the embedded cloud is shutting down")
+}
+
 // internalError is for what must not happen and for a disk that fails.
 func internalError(err error) *apiError {
 	e := newError(http.StatusInternalServerError, "InternalServerError",

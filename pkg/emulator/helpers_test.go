@@ -220,3 +220,11 @@ func serveCloud(t *testing.T, cloud *Cloud) *legacy {
 	t.Cleanup(server.Close)
 	return &legacy{t: t, base: server.URL, id: DefaultAccessKeyID, secret: DefaultAccessKeySecret}
 }
+
+// codeDirs lists the unpacked packages.
+func (w *world) codeDirs() []string {
+	w.t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(w.dir, dirCode, "*"))
+	w.ok(err)
+	return dirs
+}

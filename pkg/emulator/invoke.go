@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -68,7 +69,7 @@ func (c *Cloud) prepare(ctx context.Context, service, function, qualifier string
 func (c *Cloud) runnerFunction(at moment, f *functionRecord, qualifier string) runner.Function {
 	spec := f.Spec.settled()
 	fn := runner.Function{
-		Runtime: spec.Runtime, Handler: spec.Handler, Init: spec.Initializer, Env: spec.EnvironmentVariables,
+		Runtime: spec.Runtime, Handler: spec.Handler, Init: spec.Initializer, Env: maps.Clone(spec.EnvironmentVariables),
 		MemoryMB:    int(*spec.MemorySize),
 		Timeout:     time.Duration(*spec.Timeout) * time.Second,
 		InitTimeout: time.Duration(*spec.InitializationTimeout) * time.Second,

@@ -25,14 +25,15 @@ func (c *Cloud) serveProxy(w http.ResponseWriter, q *call, rest string) {
 	}
 	service, qualifier, _ := strings.Cut(service, ".")
 	c.serveFunction(w, q, httpTarget{
-		service: service, function: function, qualifier: orDefault(qualifier, latest), path: "/" + path, base: base,
+		service: service, function: function, qualifier: orDefault(qualifier, latest),
+		path: "/" + path, query: q.URL.RawQuery, base: base,
 	})
 }
 
 // httpTarget is where an HTTP request goes.
 type httpTarget struct {
 	service, function, qualifier string
-	path                         string // escaped, as the function shall see it
+	path, query                  string // escaped, as the function shall see them
 	base                         string // what was cut from the path
 }
 
@@ -55,9 +56,7 @@ func (c *Cloud) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, er
 	if err != nil {
 		return nil, nil, invalid("the path %.200q is not well escaped", t.path)
 	}
-	if q.query, err = url.ParseQuery(q.URL.RawQuery); err != nil && t.base != "" {
-		q.query = q.URL.Query() // functions take any query; signatures cover what can be read
-	}
+	q.query = q.URL.Query() // functions take any query; a signature covers what can be read
 	doc, err := c.store.service(t.service)
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +91,7 @@ func (c *Cloud) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, er
 		return nil, nil, err
 	}
 	r := q.Clone(q.Context())
-	r.URL.Path, r.URL.RawPath = path, ""
+	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = path, "", t.query
 	if r.URL.EscapedPath() != t.path {
 		r.URL.RawPath = t.path
 	}

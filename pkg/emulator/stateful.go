@@ -13,8 +13,7 @@ func (c *Cloud) statefulOf(q *call) []*asyncTask {
 	defer c.async.mu.Unlock()
 	var found []*asyncTask
 	for _, t := range slices.Backward(c.async.tasks) {
-		v := t.snapshot()
-		if v.ServiceName == q.params["s"] && v.FunctionName == q.params["f"] && v.Qualifier == q.qualifier {
+		if t.is(q.params["s"], q.params["f"]) && t.view.Qualifier == q.qualifier {
 			found = append(found, t)
 		}
 	}
@@ -86,7 +85,7 @@ func (c *Cloud) stateful(q *call) (*asyncTask, error) {
 		return nil, err
 	}
 	for _, t := range c.statefulOf(q) {
-		if t.snapshot().InvocationID == q.params["i"] {
+		if t.view.InvocationID == q.params["i"] {
 			return t, nil
 		}
 	}

@@ -34,6 +34,7 @@ type store struct {
 
 	unpackMu  sync.Mutex
 	unpacking map[string]*unpacking // packages being unpacked
+	unpacks   sync.WaitGroup
 }
 
 // Folders of the state folder.
@@ -237,4 +238,17 @@ func (s *store) domain(name string) *domainDoc {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.domains[name]
+}
+
+// domainFor returns the custom domain that answers for a host, or nil: that of the
+// same name, else the wildcard one level up.
+func (s *store) domainFor(host string) *domainDoc {
+	if d := s.domain(host); d != nil {
+		return d
+	}
+	_, parent, ok := strings.Cut(host, ".")
+	if !ok {
+		return nil
+	}
+	return s.domain("*." + parent)
 }

@@ -42,13 +42,13 @@ func (s *store) codeDir(ctx context.Context, sha string) (string, error) {
 		}
 		u = &unpacking{done: make(chan struct{})}
 		s.unpacking[sha] = u
-		go func() {
+		s.unpacks.Go(func() {
 			u.err = s.unpack(sha, dir)
 			s.unpackMu.Lock()
 			delete(s.unpacking, sha)
 			s.unpackMu.Unlock()
 			close(u.done)
-		}()
+		})
 	}
 	s.unpackMu.Unlock()
 	select {
