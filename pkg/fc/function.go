@@ -111,6 +111,7 @@ func (h functionHandler) Update(ctx context.Context, want *resource.Resource, fo
 	if err != nil {
 		return nil, err
 	}
+	lowerSoftLimit(changes, want, found)
 	checksum := ""
 	if len(config) < len(fields) {
 		if checksum, err = addCode(changes, want); err != nil {
@@ -122,6 +123,16 @@ func (h functionHandler) Update(ctx context.Context, want *resource.Resource, fo
 		return h.settle(ctx, want, fields, err, h.Read)
 	}
 	return foundFunction(o)
+}
+
+// lowerSoftLimit takes the soft limit of concurrency along when the hard one goes
+// below it and the file does not set it.
+func lowerSoftLimit(changes map[string]any, want *resource.Resource, found *resource.Found) {
+	hard, lowered := changes["instanceConcurrency"].(int64)
+	soft, _ := attrsOf(found)["instanceSoftConcurrency"].(int64)
+	if lowered && soft > hard && want.Attrs["instanceSoftConcurrency"] == nil {
+		changes["instanceSoftConcurrency"] = hard
+	}
 }
 
 // Delete deletes the function when it has no trigger.

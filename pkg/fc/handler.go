@@ -157,9 +157,10 @@ func (b base) keep(path string, wanted, found any) any {
 	out := maps.Clone(w)
 	for key, v := range f {
 		at := path + "." + key
-		if w[key] != nil {
+		switch {
+		case w[key] != nil:
 			out[key] = b.keep(at, w[key], v)
-		} else if b.schema[at].KeepUnset {
+		case v != nil && b.schema[at].KeepUnset:
 			out[key] = v
 		}
 	}

@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -75,6 +76,8 @@ type world struct {
 
 	mu    sync.Mutex
 	calls []string // "METHOD path"
+	sent  []map[string]any
+	heads []http.Header
 	fault func(w http.ResponseWriter, r *http.Request, next http.Handler) bool
 }
 
@@ -88,8 +91,14 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(data))
+		sent, _ := client.DecodeJSON(string(data))
 		w.mu.Lock()
 		w.calls = append(w.calls, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/2021-04-06"))
+		body, _ := sent.(map[string]any)
+		w.sent = append(w.sent, body)
+		w.heads = append(w.heads, r.Header.Clone())
 		fault := w.fault
 		w.mu.Unlock()
 		if fault != nil && fault(rw, r, cloud) {
@@ -124,8 +133,25 @@ func (w *world) took() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	calls := w.calls
-	w.calls = nil
+	w.calls, w.sent, w.heads = nil, nil, nil
 	return calls
+}
+
+// body returns what was sent with the only call of that kind since took.
+func (w *world) body(call string) map[string]any {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var found []int
+	for i, c := range w.calls {
+		if c == call {
+			found = append(found, i)
+		}
+	}
+	if len(found) != 1 {
+		w.t.Fatalf("%s was called %d times: %v", call, len(found), w.calls)
+	}
+	return w.sent[found[0]]
 }
 
 func (w *world) setFault(f func(http.ResponseWriter, *http.Request, http.Handler) bool) {
