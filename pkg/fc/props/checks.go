@@ -142,6 +142,14 @@ func resourceName(n int) check {
 	}
 }
 
+// pathName checks a name that is only looked up: it must fit in a path.
+func pathName(got any) (string, string) {
+	if strings.ContainsAny(plainText(got), "/?#%\\ \t\r\n") {
+		return "is not a name", ""
+	}
+	return "", ""
+}
+
 func roleARN(got any) (string, string) {
 	if s := plainText(got); s != "" && !rolePath.MatchString(s) {
 		return "is not the ARN of a role", "write acs:ram::<account id>:role/<role name>"

@@ -1,6 +1,7 @@
 package props
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -38,7 +39,21 @@ func warning(pos diag.Pos, format string, args ...any) string {
 	return line
 }
 
-func (d *decoder) err() error { return errors.Join(d.problems...) }
+// err joins the problems in the order of the file.
+func (d *decoder) err() error {
+	slices.SortStableFunc(d.problems, func(a, b error) int {
+		p, q := placeOf(a), placeOf(b)
+		return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+	})
+	return errors.Join(d.problems...)
+}
+
+func placeOf(err error) diag.Pos {
+	if p, ok := errors.AsType[*diag.Problem](err); ok {
+		return p.Pos
+	}
+	return diag.Pos{}
+}
 
 // decode returns v in the form of the API: nil when it is absent, and also when
 // it is wrong, which is then among the problems.
@@ -251,7 +266,9 @@ func (d *decoder) object(v *app.Value, fields []field, path string) (any, bool) 
 func (d *decoder) refuseUnknownKeys(v *app.Value, fields []field, path string) {
 	var known []string
 	for _, f := range fields {
-		known = append(known, f.key)
+		if !f.legacy {
+			known = append(known, f.key)
+		}
 	}
 	for _, e := range v.Entries {
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.matches(e.Key) }) {

@@ -8,7 +8,7 @@ import (
 
 // domainFields is the table of props.customDomains[].
 func domainFields() []field {
-	return []field{
+	return append(legacy(), []field{
 		req("domainName", identity(domainName)).as(local),
 		req("protocol", identity()),
 		req("routeConfigs", list(object(routeFields()...), someItems)).as("routeConfig"),
@@ -24,9 +24,7 @@ func domainFields() []field {
 			req("cipherSuites", list(text(notEmpty), someItems)),
 		)),
 		opt("wafConfig", object(opt("enableWAF", boolean()))),
-		opt("import", anything()).as(local), // of older files; without effect
-		opt("protect", anything()).as(local),
-	}
+	}...)
 }
 
 func routeFields() []field {
@@ -64,11 +62,12 @@ func (d *decoder) domain(v *app.Value, path string) *Domain {
 // protocol brings the protocol to the API's writing and checks that HTTPS has a
 // certificate.
 func (d *decoder) protocol(dom *Domain, v *app.Value, path string) {
-	given := v.Get("protocol")
-	if given.IsNull() || given.Kind != app.String {
+	text, ok := dom.Attrs["protocol"].(string)
+	if !ok {
 		return
 	}
-	parts := strings.Split(strings.ToUpper(strings.ReplaceAll(given.Str(), " ", "")), ",")
+	given := v.Get("protocol")
+	parts := strings.Split(strings.ToUpper(strings.ReplaceAll(text, " ", "")), ",")
 	switch p := strings.Join(parts, ","); p {
 	case "HTTP", "HTTPS", "HTTP,HTTPS":
 		dom.Attrs["protocol"] = p

@@ -15,11 +15,11 @@ const containerRuntime = "custom-container"
 
 // functionFields is the table of props.function.
 func functionFields() []field {
-	return []field{
+	return append(legacy(), []field{
 		req("name", identity(resourceName(128))).as(local),
-		opt("description", text(maxLength(4096))),
-		opt("runtime", choice(runtimes()...)),
-		opt("handler", identity(maxLength(128))),
+		opt("description", text()),
+		opt("runtime", choice(runtimes()...).mustBeKnown()),
+		opt("handler", identity()),
 		opt("codeUri", identity(notEmpty)).as(local),
 		opt("ossBucket", text(notEmpty)).as(local),
 		opt("ossKey", text(notEmpty)).as(local),
@@ -33,7 +33,7 @@ func functionFields() []field {
 		opt("timeout", integer(atLeast(1))),
 		opt("instanceConcurrency", integer(atLeast(1))),
 		opt("instanceSoftConcurrency", integer(atLeast(1))),
-		opt("initializer", text(maxLength(128))),
+		opt("initializer", text()),
 		opt("initializationTimeout", integer(between(1, 300))),
 		opt("instanceLifecycleConfig", object(opt("preFreeze", hook()), opt("preStop", hook()))),
 		opt("environmentVariables", texts(environmentSize).asSecret()),
@@ -46,13 +46,11 @@ func functionFields() []field {
 		opt("customRuntimeConfig", object(opt("command", list(text())), opt("args", list(text())))),
 		opt("customHealthCheckConfig", object(healthFields()...)),
 		opt("asyncConfiguration", object(asyncFields()...).mustBeKnown()).as(local),
-		opt("import", anything()).as(local), // of older files; without effect
-		opt("protect", anything()).as(local),
-	}
+	}...)
 }
 
 func hook() shape {
-	return object(opt("handler", text(maxLength(128))), opt("timeout", integer(atLeast(1))))
+	return object(opt("handler", text()), opt("timeout", integer(atLeast(0))))
 }
 
 func healthFields() []field {
@@ -229,7 +227,10 @@ func (d *decoder) concurrency(attrs map[string]any, v *app.Value) {
 }
 
 func (d *decoder) instance(attrs map[string]any, v *app.Value) {
-	kind, _ := attrs["instanceType"].(string)
+	kind, known := attrs["instanceType"].(string)
+	if attrs["instanceType"] != nil && !known {
+		return
+	}
 	gpu := kind == "g1" || strings.HasPrefix(kind, "fc.gpu.")
 	if size := v.Get("gpuMemorySize"); !size.IsNull() && !gpu && attrs["gpuMemorySize"] != int64(0) {
 		d.fail(size.Pos, "write instanceType: fc.gpu.tesla.1 or fc.gpu.ampere.1", "function.gpuMemorySize needs an instance type with a GPU")

@@ -2,6 +2,7 @@ package props
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/devs/deploy/pkg/app"
 )
@@ -74,7 +75,7 @@ func withNames(v *app.Value, key, nameKey string, names []string) *app.Value {
 func ParseNames(v *app.Value) (*Config, error) {
 	d := &decoder{}
 	c := &Config{}
-	c.Region, _ = d.decode(v.Get("region"), choice(regions()...), "region").(string)
+	c.Region, _ = d.decode(v.Get("region"), choice(regions()...).mustBeKnown(), "region").(string)
 	if v.Get("region").IsNull() {
 		d.fail(posOf(v), "", "props.region is missing")
 	}
@@ -91,7 +92,7 @@ func ParseNames(v *app.Value) (*Config, error) {
 	}
 	for _, item := range d.items(v.Get("customDomains"), "customDomains") {
 		if name, where := d.name(item, "domainName", "customDomains[]"); name != "" {
-			c.Domains = append(c.Domains, &Domain{Name: name, declared: where})
+			c.Domains = append(c.Domains, &Domain{Name: strings.ToLower(name), declared: where})
 		}
 	}
 	if err := d.err(); err != nil {
@@ -114,6 +115,10 @@ func (d *decoder) name(v *app.Value, key, path string) (string, declared) {
 		d.fail(v.Pos, "", "%s.%s is missing", path, key)
 		return "", declared{}
 	}
-	text, _ := d.decode(name, identity(notEmpty), path+"."+key).(string)
+	check := pathName
+	if key == "domainName" {
+		check = domainName
+	}
+	text, _ := d.decode(name, identity(notEmpty, check), path+"."+key).(string)
 	return text, declared{Pos: v.Pos}
 }

@@ -95,9 +95,9 @@ func TestProblems(t *testing.T) {
 		{"a text instead of a list", inFunction("layers: x"), "s.yaml:7:11: function.layers must be a list, not a text"},
 		{"an empty entry", inFunction("layers:", "  -"), "s.yaml:8:6: function.layers[0] is empty"},
 		{"health check", inFunction("customHealthCheckConfig: {httpGetUrl: /, timeoutSeconds: 4, periodSeconds: 0, initialDelaySeconds: 121}"), "" +
-			"s.yaml:7:102: function.customHealthCheckConfig.initialDelaySeconds 121 must be between 0 and 120\n" +
+			"s.yaml:7:60: function.customHealthCheckConfig.timeoutSeconds 4 must be between 1 and 3\n" +
 			"s.yaml:7:78: function.customHealthCheckConfig.periodSeconds 0 must be between 1 and 120\n" +
-			"s.yaml:7:60: function.customHealthCheckConfig.timeoutSeconds 4 must be between 1 and 3"},
+			"s.yaml:7:102: function.customHealthCheckConfig.initialDelaySeconds 121 must be between 0 and 120"},
 		{"async", inFunction("asyncConfiguration: {maxAsyncEventAgeInSeconds: 0, maxAsyncRetryAttempts: 9, statefulInvocation: maybe}"), "" +
 			"s.yaml:7:51: function.asyncConfiguration.maxAsyncEventAgeInSeconds 0 must be between 1 and 2592000\n" +
 			"s.yaml:7:77: function.asyncConfiguration.maxAsyncRetryAttempts 9 must be between 0 and 8\n" +
@@ -127,13 +127,17 @@ func TestProblems(t *testing.T) {
 			"s.yaml:8:14: function.customContainerConfig.command must be a text, not a list"},
 
 		{"vpc", inService("vpcConfig: {vpcId: v, vswitchIds: []}"), "" +
-			"s.yaml:4:37: service.vpcConfig.vswitchIds is an empty list\n" +
-			"s.yaml:4:14: service.vpcConfig.securityGroupId is missing"},
+			"s.yaml:4:14: service.vpcConfig.securityGroupId is missing\n" +
+			"s.yaml:4:37: service.vpcConfig.vswitchIds is an empty list"},
 		{"nas without vpc", inService("nasConfig: {mountPoints: [{serverAddr: a, nasDir: /, fcDir: x}]}"), "" +
-			"s.yaml:4:63: service.nasConfig.mountPoints[0].fcDir \"x\" must begin with /\n" +
-			"s.yaml:4:14: service.nasConfig needs service.vpcConfig | add the VPC that the file system is in"},
+			"s.yaml:4:14: service.nasConfig needs service.vpcConfig | add the VPC that the file system is in\n" +
+			"s.yaml:4:63: service.nasConfig.mountPoints[0].fcDir \"x\" must begin with /"},
 		{"role", inService("role: admin"), `s.yaml:4:9: service.role "admin" is not the ARN of a role | write acs:ram::<account id>:role/<role name>`},
 		{"tracing", inService("tracingConfig: on"), "s.yaml:4:18: service.tracingConfig \"on\" is not known | use one of: Enable, Disable"},
+		{"tracing of another deploy", inService("tracingConfig: ${other.output.t}"),
+			"s.yaml:4:18: service.tracingConfig must be known before the deploy, but ${other.output.t} is known only after it | write it down, or deploy the service that it comes from first"},
+		{"runtime of another deploy", strings.Replace(inFunction(), "nodejs14", "${other.output.r}", 1),
+			"s.yaml:5:12: function.runtime must be known before the deploy, but ${other.output.r} is known only after it | write it down, or deploy the service that it comes from first"},
 		{"log rule", inService("logConfig: {project: p, logstore: l, logBeginRule: none}"),
 			`s.yaml:4:54: service.logConfig.logBeginRule "none" is not known | did you mean None?`},
 		{"bindings of another deploy", inService("vpcBinding: ${other.output}"),
@@ -142,9 +146,9 @@ func TestProblems(t *testing.T) {
 		{"trigger type", inTrigger("type: htp", "config: {}"), `s.yaml:9:11: triggers[0].type "htp" is not known | did you mean http?`},
 		{"trigger without config", inTrigger("type: timer"), "s.yaml:8:5: triggers[0].config is missing"},
 		{"http trigger", inTrigger("type: http", "config: {authType: anonymus, methods: [GETT], x: 1}"), "" +
-			"s.yaml:10:51: unknown key \"x\" in triggers[0].config | use one of: authType, methods, disableURLInternet, authConfig\n" +
 			"s.yaml:10:24: triggers[0].config.authType \"anonymus\" is not known | did you mean anonymous?\n" +
-			"s.yaml:10:44: triggers[0].config.methods[0] \"GETT\" is not known | did you mean GET?"},
+			"s.yaml:10:44: triggers[0].config.methods[0] \"GETT\" is not known | did you mean GET?\n" +
+			"s.yaml:10:51: unknown key \"x\" in triggers[0].config | use one of: authType, methods, disableURLInternet, authConfig"},
 		{"five fields", inTrigger("type: timer", "config: {cronExpression: '0 8 * * *', enable: true}"),
 			`s.yaml:10:30: triggers[0].config.cronExpression "0 8 * * *" has 5 fields instead of 6 | write six fields: second minute hour day month weekday, for example 0 0 4 * * *`},
 		{"hour 25", inTrigger("type: timer", "config: {cronExpression: '0 0 25 * * *', enable: true}"),
@@ -268,6 +272,7 @@ func TestAccepted(t *testing.T) {
 		inFunction("import: true", "protect: false"),
 		inFunction("memorySize: '512'", "timeout: 86400", "cpu: '0.35'"),
 		inFunction("memorySize: ${other.output.memory}", "layers: ${other.output.layers}"),
+		inFunction("instanceType: ${other.output.type}", "gpuMemorySize: 2048"),
 		inFunction("customDNS: {}", "asyncConfiguration: {}", "environmentVariables: {}"),
 		inFunction("layers: ['57bbf06269f73c18099ca76b3f7214f0#test#2']"),
 		inFunction("instanceType: fc.gpu.tesla.1", "gpuMemorySize: 17408"),

@@ -131,7 +131,7 @@ func Parse(v *app.Value) (*Config, error) {
 // propsFields are the keys of props; each part is decoded on its own.
 func propsFields() []field {
 	return []field{
-		req("region", choice(regions()...)),
+		req("region", choice(regions()...).mustBeKnown()),
 		req("service", anything()),
 		opt("function", anything()),
 		opt("triggers", anything()),

@@ -125,6 +125,7 @@ func TestRemoveNeedsNamesOnly(t *testing.T) {
 	for yaml, want := range map[string]string{
 		"service: {name: s}":                        "s.yaml:1:1: props.region is missing",
 		"region: cn-hangzhou\nservice: {nam: s}":    "s.yaml:2:10: service.name is missing",
+		"region: cn-hangzhou\nservice: {name: a/b}": "s.yaml:2:17: service.name \"a/b\" is not a name",
 		"region: cn-hangzhou\nservice: ${o.output}": "s.yaml:2:10: service must be known before the deploy, but ${o.output} is known only after it | write it down, or deploy the service that it comes from first",
 	} {
 		if _, err := ParseNames(parseYAML(t, yaml)); problems(err) != want {

@@ -9,7 +9,7 @@ import (
 
 // serviceFields is the table of props.service.
 func serviceFields() []field {
-	return []field{
+	return append(legacy(), []field{
 		req("name", identity(resourceName(128))).as(local),
 		opt("description", text(maxLength(4096))),
 		opt("internetAccess", boolean()),
@@ -20,9 +20,7 @@ func serviceFields() []field {
 		opt("ossMountConfig", object(opt("mountPoints", list(object(ossMountFields()...))))),
 		opt("tracingConfig", anything()).as(local),
 		opt("vpcBinding", list(text(notEmpty)).mustBeKnown()).as(local),
-		opt("import", anything()).as(local), // of older files; without effect
-		opt("protect", anything()).as(local),
-	}
+	}...)
 }
 
 func logFields() []field {
@@ -148,7 +146,7 @@ func (d *decoder) tracing(s *Service, v *app.Value) {
 		return
 	}
 	on := choice("Enable", "Disable")
-	on.fold = true
+	on.fold, on.known = true, true
 	if d.decode(v, on, "service.tracingConfig") == "Enable" {
 		s.refuse(v.Pos, "remove tracingConfig or write Disable: it needs the endpoint of XTrace, which devs does not ask for",
 			"service.tracingConfig: Enable is not supported yet")

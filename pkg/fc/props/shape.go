@@ -21,7 +21,7 @@ type shape struct {
 	kind    kind
 	fields  []field  // of objectKind
 	item    *shape   // of listKind
-	choices []string // the texts allowed
+	choices []string // the texts allowed, which are never secret
 	fold    bool     // choices are matched without regard to case
 	known   bool     // must be known before the deploy, and is not kept secret
 	secret  bool     // always secret
@@ -34,6 +34,7 @@ type field struct {
 	alias    string // another spelling, "" for none
 	api      string // the name in the API; "" for key, local when it is not sent so
 	required bool
+	legacy   bool // of older files; accepted, without effect, never suggested
 	shape    shape
 }
 
@@ -49,7 +50,7 @@ func number(checks ...check) shape  { return shape{kind: numberKind, checks: che
 func boolean() shape                { return shape{kind: booleanKind} }
 func texts(checks ...check) shape   { return shape{kind: textsKind, checks: checks} }
 func anything() shape               { return shape{kind: anyKind} }
-func choice(of ...string) shape     { return shape{kind: textKind, known: true, choices: of} }
+func choice(of ...string) shape     { return shape{kind: textKind, choices: of} }
 func object(fields ...field) shape  { return shape{kind: objectKind, fields: fields} }
 
 func list(item shape, checks ...check) shape {
@@ -66,6 +67,14 @@ func (s shape) mustBeKnown() shape { s.known = true; return s }
 
 func opt(key string, s shape) field { return field{key: key, shape: s} }
 func req(key string, s shape) field { return field{key: key, shape: s, required: true} }
+
+// legacy are keys of older files.
+func legacy() []field {
+	return []field{
+		{key: "import", api: local, legacy: true, shape: anything()},
+		{key: "protect", api: local, legacy: true, shape: anything()},
+	}
+}
 
 func (f field) as(api string) field   { f.api = api; return f }
 func (f field) or(alias string) field { f.alias = alias; return f }

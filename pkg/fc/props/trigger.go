@@ -3,7 +3,6 @@ package props
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/diag"
@@ -34,17 +33,15 @@ func triggerTypes() map[string]triggerType {
 // triggerFields is the table of props.triggers[] around the config.
 func triggerFields() []field {
 	types := slices.Sorted(maps.Keys(triggerTypes()))
-	return []field{
+	return append(legacy(), []field{
 		req("name", identity(resourceName(128))).as(local),
-		req("type", choice(types...)).as("triggerType"),
+		req("type", choice(types...).mustBeKnown()).as("triggerType"),
 		opt("role", text(roleARN)).as("invocationRole"),
 		opt("sourceArn", text(prefix("acs:"))),
 		opt("qualifier", text(notEmpty)),
-		opt("description", text(maxLength(256))),
+		opt("description", text()),
 		req("config", anything()).as(local),
-		opt("import", anything()).as(local), // of older files; without effect
-		opt("protect", anything()).as(local),
-	}
+	}...)
 }
 
 func httpFields() []field {
@@ -93,7 +90,7 @@ func logTriggerFields() []field {
 func mnsFields() []field {
 	return []field{
 		req("topicName", text(notEmpty)).as(local),
-		opt("region", choice(regions()...)).as(local),
+		opt("region", choice(regions()...).mustBeKnown()).as(local),
 		opt("notifyContentFormat", choice("STREAM", "JSON")),
 		opt("notifyStrategy", choice("BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")),
 		opt("filterTag", text(maxLength(16))),
@@ -204,8 +201,7 @@ func (d *decoder) triggerRelations(triggers []*Trigger) {
 		once(names, t.Name, t, "another trigger has this name")
 		switch t.Type {
 		case "http":
-			qualifier := plainText(t.Attrs["qualifier"])
-			once(http, strings.ToLower(qualifier), t, "a function has one http trigger for a qualifier at most")
+			once(http, plainText(t.Attrs["qualifier"]), t, "a function has one http trigger for a qualifier at most")
 		case "eventbridge":
 			once(sources, plainText(t.Attrs["sourceArn"]), t, "two triggers cannot share one sourceArn of EventBridge")
 		}
