@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,17 +45,30 @@ func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
 	if url, ok := emulator.Locate(dir); ok {
 		return &embedded{url: url, dir: dir, autoDomain: autoDomain, close: func() {}}, nil
 	}
-	server, err := t.serveCloud(ctx, dir, "127.0.0.1:0")
+	server, err := t.serveCloud(ctx, dir, lastAddress(dir))
+	if err != nil {
+		server, err = t.serveCloud(ctx, dir, "127.0.0.1:0")
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &embedded{url: server.URL, dir: dir, autoDomain: autoDomain, close: func() { _ = server.Close() }}, nil
 }
 
+// lastAddress is where the cloud of dir listened last: at the same place again, the
+// addresses of its functions stay what they were.
+func lastAddress(dir string) string {
+	address, err := os.ReadFile(filepath.Join(dir, "last-address"))
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	return strings.TrimSpace(string(address))
+}
+
 func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Server, error) {
 	cfg := emulator.Config{
 		Dir:    dir,
-		Runner: runner.New(runner.Config{Dir: dir + "/run", Env: t.runnerEnv(), Now: t.Now}),
+		Runner: runner.New(runner.Config{Dir: filepath.Join(dir, "run"), Env: t.runnerEnv(), Now: t.Now}),
 		Now:    t.Now,
 	}
 	if t.Debug {
@@ -60,7 +76,15 @@ func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Se
 			fmt.Fprintf(t.IO.Err, "cloud: %s %s %d %s (%s)\n", e.Method, e.Path, e.Status, e.ErrorCode, e.Duration.Round(time.Microsecond))
 		}
 	}
-	return emulator.Start(ctx, cfg, listen)
+	server, err := emulator.Start(ctx, cfg, listen)
+	if err != nil {
+		return nil, err
+	}
+	address := strings.TrimPrefix(server.URL, "http://")
+	if err := os.WriteFile(filepath.Join(dir, "last-address"), []byte(address+"\n"), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("remembering the address of the embedded cloud: %w", err), server.Close())
+	}
+	return server, nil
 }
 
 // runnerEnv is what of this process's environment the functions see.

@@ -16,7 +16,7 @@ func Suggest(word string, candidates []string) string {
 			best, bestScore = c, score
 		}
 	}
-	if bestScore < 0.6 {
+	if bestScore < 0.5 {
 		return ""
 	}
 	return best

@@ -62,7 +62,10 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 		if err := errors.Join(problems...); err != nil {
 			return err
 		}
-		if err := e.read(ctx, level); err != nil {
+		for _, s := range level {
+			problems = append(problems, e.sweep(ctx, s, req))
+		}
+		if err := errors.Join(append(problems, e.read(ctx, level))...); err != nil {
 			return err
 		}
 		for _, s := range level {
@@ -88,6 +91,35 @@ func (e *Engine) want(ctx context.Context, s *session, req Request) error {
 	s.call = e.newCall(s, command, args)
 	s.final = !s.props.HasUnknown() && !s.hooked(req, command)
 	return e.desire(ctx, s, !s.final)
+}
+
+// sweep adds what lives in the resources of s but is not in the file, when all of
+// it shall be removed. It goes first, one after the other, in the order in which
+// the component says that it can.
+func (e *Engine) sweep(ctx context.Context, s *session, req Request) error {
+	sweeper, ok := s.comp.(component.Sweeper)
+	command, args := s.command(req)
+	if !ok || command != "remove" || !args.Bool(flagAll) {
+		return nil
+	}
+	ids, err := sweeper.Under(ctx, s.call)
+	if err != nil {
+		return err
+	}
+	declared := s.desired.Resources
+	behind := make([]resource.ID, len(declared))
+	for i, r := range declared {
+		behind[i] = r.ID
+	}
+	for i := len(ids) - 1; i >= 0; i-- {
+		if slices.Contains(behind[:len(declared)], ids[i]) {
+			continue
+		}
+		r := &resource.Resource{ID: ids[i], Pos: s.svc.Pos, Deps: slices.Clone(behind)}
+		s.desired.Resources = append(s.desired.Resources, r)
+		behind = append(behind, r.ID)
+	}
+	return nil
 }
 
 // command returns the command whose resources are wanted, and its arguments: plan
@@ -279,7 +311,7 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 	if err := e.desire(ctx, s, false); err != nil {
 		return err
 	}
-	return e.read(ctx, []*session{s})
+	return errors.Join(e.sweep(ctx, s, req), e.read(ctx, []*session{s}))
 }
 
 func firstUnknown(v *app.Value) *app.Value {
