@@ -222,7 +222,7 @@ func (d *decoder) list(v *app.Value, s shape, path string) (any, bool) {
 	for i, item := range v.Items {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if item.IsNull() {
-			d.fail(cmpPos(item, v), "", "%s is empty", at)
+			d.fail(posOr(item, v), "", "%s is empty", at)
 			continue
 		}
 		if got := d.decode(item, *s.item, at); got != nil {
@@ -232,7 +232,8 @@ func (d *decoder) list(v *app.Value, s shape, path string) (any, bool) {
 	return out, len(d.problems) == before
 }
 
-func cmpPos(v, parent *app.Value) diag.Pos {
+// posOr is the place of v, or of what it is in.
+func posOr(v, parent *app.Value) diag.Pos {
 	if v == nil || v.Pos.IsZero() {
 		return parent.Pos
 	}
@@ -272,7 +273,7 @@ func (d *decoder) refuseUnknownKeys(v *app.Value, fields []field, path string) {
 	}
 	for _, e := range v.Entries {
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.matches(e.Key) }) {
-			d.fail(e.KeyPos, diag.DidYouMean(e.Key, known), "unknown key %q in %s", e.Key, cmpPath(path))
+			d.fail(e.KeyPos, diag.DidYouMean(e.Key, known), "unknown key %q in %s", e.Key, pathOr(path))
 		}
 	}
 }
@@ -283,7 +284,8 @@ func isAbsent(v *app.Value, s shape) bool {
 	return v.IsNull() || s.kind == objectKind && v.Kind == app.Map && len(v.Entries) == 0
 }
 
-func cmpPath(path string) string {
+// pathOr names the top of the props.
+func pathOr(path string) string {
 	if path == "" {
 		return "props"
 	}

@@ -22,7 +22,7 @@ func (b *builder) domains() {
 		names = append(names, b.domainName(dom), dom.Name)
 	}
 	b.checkNames(b.o.DomainNames, slices.Compact(names), "custom domain")
-	for i, dom := range b.c.Domains {
+	for _, dom := range b.c.Domains {
 		name := b.domainName(dom)
 		if b.o.DomainNames != nil && !slices.Contains(b.o.DomainNames, name) && !slices.Contains(b.o.DomainNames, dom.Name) {
 			continue
@@ -36,7 +36,7 @@ func (b *builder) domains() {
 			continue
 		}
 		attrs := copyAttrs(dom.Attrs)
-		routes := b.routes(dom, i)
+		routes := b.routes(dom)
 		if routes != nil {
 			attrs["routeConfig"] = map[string]any{"routes": routes}
 		}
@@ -69,29 +69,21 @@ func (b *builder) noAutoDomain(dom *Domain) {
 		"domainName: auto asks for a test domain under devsapp.net, which devs does not make")
 }
 
-// routes fills in the service and the function that a route leaves out.
-func (b *builder) routes(dom *Domain, index int) []any {
+// routes fills in the service and the function that a route leaves out. Parse takes
+// domains only together with a function.
+func (b *builder) routes(dom *Domain) []any {
 	config, _ := dom.Attrs["routeConfig"].(map[string]any)
 	given, _ := config["routes"].([]any)
 	var routes []any
-	for i, r := range given {
+	for _, r := range given {
 		route, ok := r.(map[string]any)
 		if !ok {
 			routes = append(routes, r)
 			continue
 		}
 		route = maps.Clone(route)
-		if b.c.Service != nil {
-			setDefault(route, "serviceName", b.c.Service.Name)
-		}
-		if b.c.Function != nil {
-			setDefault(route, "functionName", b.c.Function.Name)
-		}
-		for _, key := range []string{"serviceName", "functionName"} {
-			if route[key] == nil {
-				b.fail(dom.Pos, "", "customDomains[%d].routeConfigs[%d].%s is missing and the props have none", index, i, key)
-			}
-		}
+		setDefault(route, "serviceName", b.c.Service.Name)
+		setDefault(route, "functionName", b.c.Function.Name)
 		routes = append(routes, route)
 	}
 	return routes

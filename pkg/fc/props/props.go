@@ -182,7 +182,7 @@ func (d *decoder) items(v *app.Value, path string) []*app.Value {
 	}
 	for i, item := range v.Items {
 		if isAbsent(item, object()) {
-			d.fail(cmpPos(item, v), "", "%s[%d] is empty", path, i)
+			d.fail(posOr(item, v), "", "%s[%d] is empty", path, i)
 			return nil
 		}
 	}
