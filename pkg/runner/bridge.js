@@ -144,29 +144,33 @@ function makeRequest(msg, body) {
   return req;
 }
 
+// The response's extra methods stand on its prototype, where a framework's own
+// methods of the same names replace them.
 function extendResponse(res) {
-  const setHeader = res.setHeader;
-  res.setStatusCode = (code) => { res.statusCode = code; };
-  res.setHeader = function (name, value) {
-    const lower = String(name).toLowerCase();
-    const length = lower === 'content-length' && res.req && res.req.method === 'HEAD';
-    if ((HOP_BY_HOP.has(lower) && !length) || lower.startsWith('x-fc-')) return res;
-    setHeader.call(res, name, value);
-    return res;
-  };
-  res.deleteHeader = (name) => res.removeHeader(name);
-  res.send = (body) => {
-    if (body && typeof body.pipe === 'function') {
-      body.on('error', (err) => fail(res, err, 502));
-      body.pipe(res);
-      return;
-    }
-    const bytes = encode(body);
-    if (res.req && res.req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304) {
-      setHeader.call(res, 'Content-Length', bytes.length);
-    }
-    res.end(bytes);
-  };
+  const native = Object.getPrototypeOf(res);
+  const setHeader = (name, value) => native.setHeader.call(res, name, value);
+  Object.setPrototypeOf(res, Object.assign(Object.create(native), {
+    setStatusCode(code) { res.statusCode = code; },
+    setHeader(name, value) {
+      const lower = String(name).toLowerCase();
+      const length = lower === 'content-length' && res.req && res.req.method === 'HEAD';
+      if (length || !(HOP_BY_HOP.has(lower) || lower.startsWith('x-fc-'))) setHeader(name, value);
+      return res;
+    },
+    deleteHeader(name) { res.removeHeader(name); },
+    send(body) {
+      if (body && typeof body.pipe === 'function') {
+        body.on('error', (err) => fail(res, err, 502));
+        body.pipe(res);
+        return;
+      }
+      const bytes = encode(body);
+      if (res.req && res.req.method !== 'HEAD' && res.statusCode !== 204 && res.statusCode !== 304) {
+        setHeader('Content-Length', bytes.length);
+      }
+      res.end(bytes);
+    },
+  }));
   return res;
 }
 

@@ -47,7 +47,10 @@ var errExited = errors.New("the process exited")
 func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, error) {
 	bounded, cancel := inst.bound(ctx, rq.limit)
 	defer cancel()
-	mark, start := inst.log.mark(), p.cfg.Now()
+	start, mark := p.cfg.Now(), inst.log.mark()
+	if inst.kind != custom { // what was printed while it started or idled belongs to this request
+		mark = inst.logged
+	}
 	body, failed, err := inst.exchange(bounded, rq)
 	res := &Result{InstanceID: inst.id, Body: body}
 	if failed {
@@ -64,6 +67,9 @@ func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, e
 	res.Duration = p.cfg.Now().Sub(start)
 	inst.log.sync()
 	res.Log = inst.log.since(mark)
+	if inst.kind != custom && rq.path == pathInvoke {
+		inst.logged = inst.log.mark()
+	}
 	res.MemoryMB = int((inst.peak() + 1<<20 - 1) >> 20)
 	return res, nil
 }

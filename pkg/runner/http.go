@@ -87,6 +87,9 @@ func (ex *httpExchange) serve(w http.ResponseWriter) {
 		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { ex.fail(w, err) },
 	}
 	defer func() { // also when an answer breaks off, which panics
+		if ex.inst.kind != custom {
+			ex.inst.logged = ex.inst.log.mark()
+		}
 		if context.Cause(ctx) == errTimeout {
 			ex.pool.discard(ex.inst)
 		}

@@ -19,12 +19,13 @@ type instance struct {
 	kind kind
 	port int // of a custom runtime
 
-	dir   string // its HOME and TMPDIR
-	proc  *process
-	log   *logPipe
-	rt    http.RoundTripper
-	close func()      // ends the connections
-	cut   func() bool // reports whether the only connection was closed
+	dir    string // its HOME and TMPDIR
+	proc   *process
+	log    *logPipe
+	logged int64 // how far the log was given out; belongs to the one user of a bridge
+	rt     http.RoundTripper
+	close  func()      // ends the connections
+	cut    func() bool // reports whether the only connection was closed
 
 	ended     chan struct{} // closed when nothing is left of it
 	closeOnce sync.Once

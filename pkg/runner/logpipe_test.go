@@ -49,6 +49,19 @@ exports.handler = async (event, context) => {
 	}
 }
 
+// What is printed while an instance starts is in the log of its first request.
+func TestLogOfStart(t *testing.T) {
+	h := newHarness(t, nil)
+	fn := pythonFunction(t, "print('import')\ndef init(c): print('init')\ndef handler(e, c): print('invoke')\n")
+	fn.Init = "index.init"
+	if res := h.invoke(fn, ""); string(res.Log) != "import\ninit\ninvoke\n" {
+		t.Errorf("first log %q", res.Log)
+	}
+	if res := h.invoke(fn, ""); string(res.Log) != "invoke\n" {
+		t.Errorf("second log %q", res.Log)
+	}
+}
+
 func TestNodeConsole(t *testing.T) {
 	h := newHarness(t, nil)
 	fn := nodeFunction(t, `

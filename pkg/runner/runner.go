@@ -54,7 +54,7 @@ type Function struct {
 // Result is what an event invocation yields.
 type Result struct {
 	Body       []byte
-	Log        []byte // what the function printed during the invocation, the last 4 KiB
+	Log        []byte // what the function printed since the invocation before, the last 4 KiB; see FrameLog
 	ErrorType  string // "" on success, else HandledInvocationError or UnhandledInvocationError
 	InstanceID string
 	Duration   time.Duration
