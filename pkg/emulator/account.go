@@ -22,5 +22,5 @@ func (c *Cloud) listReservedCapacities(*call) (*reply, error) {
 func (c *Cloud) getAccountConfigs(*call) (*reply, error) {
 	return &reply{body: struct {
 		CodeSizeLimit int
-	}{maxCode}}, nil
+	}{c.maxCode}}, nil
 }

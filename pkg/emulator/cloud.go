@@ -54,6 +54,7 @@ type Cloud struct {
 	log       func(Event)
 	rand      func() float64 // draws versions by weight
 	retryWait time.Duration  // before the first retry of an asynchronous invocation
+	maxCode   int            // largest code package, in bytes
 	routes    *routeNode
 	store     *store
 	identity  []byte // secret of the state folder: health proofs and download links
@@ -90,6 +91,7 @@ func Open(cfg Config) (*Cloud, error) {
 		log:       cfg.Log,
 		rand:      rand.Float64,
 		retryWait: time.Second,
+		maxCode:   maxCode,
 		routes:    buildRoutes(operations()),
 		store:     st,
 		identity:  st.identity,

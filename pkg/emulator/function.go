@@ -147,8 +147,8 @@ func (c *Cloud) takeCode(q *call, code *codeInput) (ref *codeRef, release func()
 	if code.ZipFile == nil {
 		return nil, release, invalid("%s", noBucketText)
 	}
-	if len(code.ZipFile) > maxCode {
-		return nil, release, tooLarge("code.zipFile is larger than %d bytes", maxCode)
+	if len(code.ZipFile) > c.maxCode {
+		return nil, release, tooLarge("code.zipFile is larger than %d bytes", c.maxCode)
 	}
 	stored := refer(code.ZipFile)
 	want := q.Header.Get("X-Fc-Code-Checksum")

@@ -341,6 +341,10 @@ func TestLimitsOfBodies(t *testing.T) {
 	l.do("POST", "/services/s/functions/f/invocations", strings.Repeat("x", asyncBody+1)).want(t, 413, "EntityTooLarge")
 	l.do("POST", "/services/s/functions/f/invocations", strings.Repeat("x", asyncBody)).want(t, 202, "")
 	l.header = nil
-	large := strings.Repeat("A", base64.StdEncoding.EncodedLen(maxCode)+4)
+	w.cloud.maxCode = 1000
+	large := base64.StdEncoding.EncodeToString(make([]byte, 1001))
 	l.do("PUT", "/services/s/functions/f", object{"code": object{"zipFile": large}}).want(t, 413, "EntityTooLarge")
+	if codeBody < base64.StdEncoding.EncodedLen(maxCode) {
+		t.Error("the largest package does not fit into a request")
+	}
 }
