@@ -249,7 +249,7 @@ func TestEvaluateErrors(t *testing.T) {
 		{"${env(NOPE)}", "1:4: the environment variable NOPE is not set", "=", "set NOPE, or give a default with ${env('NOPE', 'value')}, or pass --allow-unresolved to keep the text"},
 		{"a ${env.NOPE} b", "1:6: the environment variable NOPE is not set", "=", "set NOPE"},
 		{"${vars.regoin}", "1:4: ${vars.regoin}: vars has no regoin", "=", "did you mean region?"},
-		{"${vars.map.kk.z}", "1:4: ${vars.map.kk.z}: vars.map has no kk", "=", "use one of: k, n"},
+		{"${vars.map.kk.z}", "1:4: ${vars.map.kk.z}: vars.map has no kk", "=", "k"},
 		{"${vars.list[7]}", "1:4: ${vars.list.7}: vars.list has no 7", "=", "a list with 2 entries"},
 		{"${vars.port.x}", "1:4: ${vars.port.x}: vars.port has no x", "=", "a whole number"},
 		{"${vars.bad}", "20:8: the environment variable NOPE is not set", "=", "set NOPE"},

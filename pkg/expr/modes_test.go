@@ -1,6 +1,7 @@
 package expr_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -177,6 +178,11 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%v", got.Plain()); strings.Contains(text, "pa$") {
 		t.Errorf("printed: %s", text)
+	}
+	_, _, err = expr.Evaluate(expr.Text("${vars.parsed.b}", diag.Pos{}), s)
+	p, ok := errors.AsType[*diag.Problem](err)
+	if !ok || strings.Contains(p.Error()+p.Hint, "one of") || strings.Contains(p.Hint, "a,") {
+		t.Errorf("keys of a secret are shown: %v", err)
 	}
 	tree, _, err := expr.Evaluate(expr.Text("${vars.tree}", diag.Pos{}), s)
 	if err != nil || tree.Get("y").Secret || !tree.Get("x").Secret {

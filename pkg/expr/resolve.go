@@ -194,7 +194,7 @@ func notFound(prefix string, path []string, i int, v *app.Value, known []string)
 		p.Hint = where + " is a list with " + strconv.Itoa(len(v.Items)) + " entries; the first one is [0]"
 	case v.Kind != app.Map:
 		p.Hint = where + " is " + v.Kind.String() + ", " + keepHint
-	case len(known) == 0:
+	case len(known) == 0 || v.HasSecret(): // the keys of a secret are not shown
 		p.Hint = "add " + path[i] + " to " + where + ", " + keepHint
 	default:
 		p.Hint = diag.DidYouMean(path[i], known)

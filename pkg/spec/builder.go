@@ -95,7 +95,7 @@ func (b *builder) head() {
 	if v := b.root.Get("vars"); !v.IsNull() && v.Kind != app.Map && len(v.Exprs) == 0 {
 		b.report(diag.At(v.Pos, "vars is %s, not a mapping", v.Kind).WithHint("write vars: and below it, indented, name: value"))
 	}
-	if v := b.root.Get("env"); v != nil {
+	if v := b.root.Get("env"); v != nil && b.app.Edition == app.Edition3 {
 		b.warn(v.Pos, "env: environments (env.yaml) are not supported; the file is used without them")
 	}
 	known := topLevel()

@@ -308,13 +308,17 @@ services:
 resources: {}
 `)
 	want := []string{
-		"s.yaml:4:6: env: environments (env.yaml) are not supported; the file is used without them",
 		"s.yaml:3:1: the key acess has no meaning; did you mean access?",
 		"s.yaml:12:1: resources has no meaning in edition 1.0.0 and is not deployed",
 		"s.yaml:11:13: extend of a service has no meaning in edition 1.0.0",
 		"s.yaml:9:5: the key prop of service a has no meaning; did you mean props?",
 		"s.yaml:10:5: the key region of service a has no meaning; properties belong below props:",
 	}
+	if diff := cmp.Diff(want, a.Warnings); diff != "" {
+		t.Error(diff)
+	}
+	a = mustLoad(t, "edition: 3.0.0\nname: n\nenv: ./env.yaml\nresources: {a: {component: fc3}}\n")
+	want = []string{"s.yaml:3:6: env: environments (env.yaml) are not supported; the file is used without them"}
 	if diff := cmp.Diff(want, a.Warnings); diff != "" {
 		t.Error(diff)
 	}

@@ -23,6 +23,7 @@ type converter struct {
 	done     map[*yaml.Node]converted // anchors: an alias shares the value
 	active   map[*yaml.Node]bool      // being converted: an alias to one of them is a cycle
 	sizes    map[*app.Value]int
+	merged   int  // entries that merge keys looked at
 	full     bool // a limit was reported
 	problems []error
 }
@@ -109,8 +110,8 @@ func (c *converter) list(n *yaml.Node, depth int) converted {
 		got := c.convert(item, depth+1)
 		v.Items = append(v.Items, got.value)
 		size += got.nodes
-		if c.full {
-			break
+		if c.full || size > maxNodes {
+			break // convert reports it
 		}
 	}
 	return converted{v, size}
@@ -121,7 +122,7 @@ func (c *converter) mapping(n *yaml.Node, depth int) converted {
 	explicit := c.keys(n)
 	merged := map[string]bool{}
 	size := 1
-	for i := 0; i+1 < len(n.Content) && !c.full; i += 2 {
+	for i := 0; i+1 < len(n.Content) && !c.full && size <= maxNodes; i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if isMerge(key) {
 			for _, e := range c.merge(value, depth) {
@@ -199,7 +200,7 @@ func (c *converter) merge(n *yaml.Node, depth int) []app.Entry {
 	v := c.convert(n, depth+1).value
 	switch v.Kind {
 	case app.Map:
-		return v.Entries
+		return c.merging(n, v.Entries)
 	case app.List:
 		var all []app.Entry
 		for _, item := range v.Items {
@@ -207,7 +208,7 @@ func (c *converter) merge(n *yaml.Node, depth int) []app.Entry {
 				c.report(n, "merge mappings only, for example <<: [*a, *b]", "the merge key << has %s in its list", item.Kind)
 				return nil
 			}
-			all = append(all, item.Entries...)
+			all = append(all, c.merging(n, item.Entries)...)
 		}
 		return all
 	}
@@ -215,6 +216,17 @@ func (c *converter) merge(n *yaml.Node, depth int) []app.Entry {
 		c.report(n, "write <<: *name, where &name marks a mapping", "the merge key << has %s, not a mapping", v.Kind)
 	}
 	return nil
+}
+
+// merging counts the entries that merge keys look at in the whole file: a few
+// lines can ask for billions.
+func (c *converter) merging(n *yaml.Node, entries []app.Entry) []app.Entry {
+	c.merged += len(entries)
+	if c.merged > maxNodes {
+		c.limit(n, "the file holds too many values")
+		return nil
+	}
+	return entries
 }
 
 func (c *converter) scalar(n *yaml.Node) *app.Value {
