@@ -54,7 +54,8 @@ func NewWith(cfg Config) component.Component {
 
 // Types returns the kinds with their handlers.
 func (c *Component) Types(_ context.Context, call *component.Call) (map[resource.Kind]resource.Type, error) {
-	api, err := c.open(call).client()
+	s := c.open(call)
+	api, err := s.client()
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +66,8 @@ func (c *Component) Types(_ context.Context, call *component.Call) (map[resource
 		props.ServiceKind:      serviceHandler{of(props.ServiceKind)},
 		props.FunctionKind:     functionHandler{of(props.FunctionKind)},
 		props.TriggerKind:      triggerHandler{of(props.TriggerKind)},
-		props.AsyncConfigKind:  asyncHandler{of(props.AsyncConfigKind)},
-		props.VPCBindingKind:   bindingHandler{of(props.VPCBindingKind)},
+		props.AsyncConfigKind:  s.optional(asyncHandler{of(props.AsyncConfigKind)}, "function", "asyncConfiguration"),
+		props.VPCBindingKind:   s.optional(bindingHandler{of(props.VPCBindingKind)}, "service", "vpcBinding"),
 		props.CustomDomainKind: domainHandler{of(props.CustomDomainKind)},
 	} {
 		types[kind] = resource.Type{Schema: schemas[kind], Handler: h}

@@ -127,8 +127,12 @@ func (in *informer) domains(ctx context.Context) error {
 	asked := chosen != nil
 	if !asked {
 		for _, d := range in.names.Domains {
-			if d.Name != "auto" {
-				chosen = append(chosen, d.Name)
+			name := d.Name
+			if name == "auto" {
+				name = in.autoDomain(in.names)
+			}
+			if name != "" {
+				chosen = append(chosen, name)
 			}
 		}
 	}
@@ -182,8 +186,41 @@ func describe(id resource.ID, found *resource.Found, renamed map[string]string) 
 			if as, ok := renamed[key]; ok {
 				shown = as
 			}
-			add(out, shown, app.From(from[key], diag.Pos{}))
+			if v := tidy(from[key]); v != nil {
+				add(out, shown, app.From(v, diag.Pos{}))
+			}
 		}
 	}
 	return out
+}
+
+// tidy returns v without what is empty; nil when nothing is left.
+func tidy(v any) any {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+	case map[string]any:
+		out := map[string]any{}
+		for key, item := range v {
+			if item = tidy(item); item != nil {
+				out[key] = item
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = tidy(item)
+		}
+		return out
+	}
+	return v
 }

@@ -287,7 +287,7 @@ func (in *invocation) failed(kind string, body []byte) error {
 	if len(detail) > most {
 		detail = detail[:most] + "..."
 	}
-	return p.WithDetail(detail).WithHint("the log of the invocation stands above; devs is not at fault")
+	return p.WithDetail(detail).WithHint("the log of the invocation stands above")
 }
 
 func firstLine(s string) string {

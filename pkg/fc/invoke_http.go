@@ -111,8 +111,11 @@ func (in *invocation) request(event *httpEvent, trigger *resource.Found, domain 
 // baseURL returns where the request goes, without the event's path. A cloud on this
 // machine tells custom domains apart by the Host header alone.
 func (in *invocation) baseURL(trigger *resource.Found, domain string, header http.Header) (string, error) {
-	if domain == "auto" && in.call.AutoDomain != "" {
-		domain = strings.ToLower(strings.ReplaceAll(in.names.Function.Name+"."+in.names.Service.Name+"."+in.call.AutoDomain, "_", "-"))
+	if domain == "auto" {
+		if domain = in.autoDomain(in.names); domain == "" {
+			return "", diag.Errorf("--domain-name auto: this cloud gives functions no domain by itself").WithCode(diag.ExitComponent).
+				WithHint("give the custom domain by its name, or leave the flag out")
+		}
 	}
 	if domain != "" {
 		if base, err := url.Parse(in.api.Endpoint()); err == nil && isLocal(base.Hostname()) {

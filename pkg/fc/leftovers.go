@@ -42,7 +42,10 @@ func leftovers(api *client.Client) map[resource.Kind]resource.Handler {
 				return o, err
 			},
 			func(ctx context.Context, n []string, _ string) error {
-				return api.ReleaseProvision(ctx, n[0], n[1], n[2])
+				if err := api.ReleaseProvision(ctx, n[0], n[1], n[2]); err != nil {
+					return err
+				}
+				return api.AwaitRelease(ctx, n[0], n[1], n[2])
 			},
 		},
 		OnDemandKind: leftover{3,

@@ -1,12 +1,18 @@
 package fc
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/fc/client"
 	"github.com/devs/deploy/pkg/fc/props"
+	"github.com/devs/deploy/pkg/resource"
 )
 
 // session is one call with the props that it is about: those of the file with
@@ -87,4 +93,40 @@ func (s *session) notify(line string) {
 	if s.call.Notify != nil {
 		s.call.Notify(line)
 	}
+}
+
+// autoDomain returns the name that the cloud gives the function by itself, "" when
+// it gives none.
+func (s *session) autoDomain(names *props.Config) string {
+	if s.call.AutoDomain == "" || names.Service == nil || names.Function == nil {
+		return ""
+	}
+	name := names.Function.Name + "." + names.Service.Name + "." + s.call.AutoDomain
+	return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+}
+
+// optional returns h, which lets a missing permission to read pass when the props
+// do not have what is under the path: it is looked for only to take back what an
+// earlier deploy left.
+func (s *session) optional(h resource.Handler, path ...string) resource.Handler {
+	if !s.props.Get(path...).IsNull() {
+		return h
+	}
+	return unlessForbidden{h, s.notify}
+}
+
+// unlessForbidden takes for absent what it may not read.
+type unlessForbidden struct {
+	resource.Handler
+	notify func(line string)
+}
+
+// Read returns the resource, nil also when reading it is denied.
+func (u unlessForbidden) Read(ctx context.Context, id resource.ID) (*resource.Found, error) {
+	found, err := u.Handler.Read(ctx, id)
+	if f, ok := errors.AsType[*resource.Forbidden](err); ok {
+		u.notify(fmt.Sprintf("%s: the credential may not look whether there is one (%s); the file has none, and what is there stays", id, f.Action))
+		return nil, nil
+	}
+	return found, err
 }

@@ -300,8 +300,12 @@ func (w *world) read(kind resource.Kind, name string) *resource.Found {
 // run runs a command of the component's own.
 func (w *world) run(command, props string, args ...any) (*app.Value, error) {
 	w.t.Helper()
-	call := w.call(command, props, args...)
-	return component.Find(w.component(), command).Run(context.Background(), call)
+	return w.runCall(w.call(command, props, args...))
+}
+
+func (w *world) runCall(call *component.Call) (*app.Value, error) {
+	w.t.Helper()
+	return component.Find(w.component(), call.Command).Run(context.Background(), call)
 }
 
 // problem returns the first Problem in err, which must hold no secret.

@@ -4,11 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
+
+	fcopen "github.com/alibabacloud-go/fc-open-20210406/v2/client"
 )
 
 const (
 	pageSize = "100" // the most that the API gives at once
 	maxPages = 1000  // an endpoint that never ends its list is an error
+
+	releasePolls = 20
+	releasePause = 3 * time.Second
 )
 
 // ListFunctions reads all functions of a service.
@@ -104,8 +110,30 @@ func (c *Client) GetProvisionConfig(ctx context.Context, service, function, qual
 func (c *Client) ReleaseProvision(ctx context.Context, service, function, qualifier string) error {
 	_, err := c.do(ctx, request{action: "PutProvisionConfig", method: http.MethodPut,
 		path: functionPath(service, function, "provision-config"), query: map[string]string{"qualifier": qualifier},
-		body: map[string]any{"target": 0, "scheduledActions": []any{}, "targetTrackingPolicies": []any{}}})
+		body:  map[string]any{"target": 0, "scheduledActions": []any{}, "targetTrackingPolicies": []any{}},
+		shape: new(fcopen.PutProvisionConfigRequest)})
 	return err
+}
+
+// AwaitRelease waits until no provisioned instance is left, about a minute at most:
+// what they belong to cannot be deleted before.
+func (c *Client) AwaitRelease(ctx context.Context, service, function, qualifier string) error {
+	for range releasePolls {
+		o, err := c.GetProvisionConfig(ctx, service, function, qualifier)
+		if IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if current, _ := o.Attrs["current"].(int64); current == 0 {
+			return nil
+		}
+		if err := c.retry.Sleep(ctx, releasePause); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("provisioned instances of %s/%s at %s are still being released; run the command again in a while", service, function, qualifier)
 }
 
 // GetOnDemandConfig reads the instance limit of a function at a qualifier.
