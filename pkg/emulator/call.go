@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -51,13 +52,19 @@ func done() *reply { return &reply{status: http.StatusNoContent} }
 // is2016 reports whether the request came in the older edition.
 func (q *call) is2016() bool { return q.edition == edition2016 }
 
-// origin is the base URL at which the client reached the cloud.
+// origin is the base URL at which the client reached the cloud. The 2016-08-15
+// client leaves the port out of its Host header: then it is the server's own.
 func (q *call) origin() string {
-	scheme := "http"
+	scheme, usual := "http", 80
 	if q.TLS != nil {
-		scheme = "https"
+		scheme, usual = "https", 443
 	}
-	return scheme + "://" + q.Host
+	host := q.Host
+	local, ok := q.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if _, _, err := net.SplitHostPort(host); err != nil && ok && local.Port != usual {
+		host = net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(local.Port))
+	}
+	return scheme + "://" + host
 }
 
 // read takes in the body, at most limit bytes.

@@ -29,6 +29,7 @@ type legacy struct {
 	secret string
 	header map[string]string
 	date   string // now when empty
+	host   string // that of base when empty
 }
 
 func (w *world) legacy() *legacy {
@@ -77,6 +78,7 @@ func (l *legacy) do(method, path string, body any) answer {
 	plain, _, _ := strings.Cut("/2016-08-15"+path, "?")
 	m := hmac.New(sha256.New, []byte(l.secret))
 	m.Write([]byte(toSign + plain))
+	req.Host = l.host
 	if l.id != "" {
 		req.Header.Set("Authorization", "FC "+l.id+":"+base64.StdEncoding.EncodeToString(m.Sum(nil)))
 	}
@@ -143,6 +145,12 @@ func TestEdition2016(t *testing.T) {
 	}
 	l.do("POST", "/services/s/functions/f/triggers", map[string]any{
 		"triggerName": "u", "triggerType": "timer", "triggerConfig": `{"cronExpression":"@every 5m"}`}).want(t, 400, "InvalidArgument")
+
+	// this client's Host header has no port; links have it all the same
+	l.host = "127.0.0.1"
+	if a := l.do("GET", "/services/s/functions/f/code", nil); !strings.HasPrefix(a.body["url"].(string), w.server.URL+"/code/") {
+		t.Errorf("link %s", a.raw)
+	}
 
 	// both editions show one store
 	got, err := w.GetTrigger(str("s"), str("f"), str("t"))

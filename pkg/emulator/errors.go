@@ -72,7 +72,10 @@ type errorBody struct {
 // fail answers with err.
 func (q *call) fail(w http.ResponseWriter, err error) {
 	api, ok := errors.AsType[*apiError](err)
-	if !ok {
+	switch {
+	case !ok && q.Context().Err() != nil:
+		api = unavailable() // the client left, or the cloud closes
+	case !ok:
 		api = internalError(err)
 	}
 	q.errorCode = api.code
