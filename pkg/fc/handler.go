@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/fc/client"
 	"github.com/devs/deploy/pkg/resource"
@@ -47,6 +49,27 @@ func explain(id resource.ID, err error) error {
 		p.Err = errors.Join(resource.ErrNotEmpty, err)
 	}
 	return p
+}
+
+// reported makes every error of a command a problem of the component, with what
+// to do when a permission is missing. The engine does so for handlers.
+func reported(run func(context.Context, *component.Call) (*app.Value, error)) func(context.Context, *component.Call) (*app.Value, error) {
+	return func(ctx context.Context, call *component.Call) (*app.Value, error) {
+		out, err := run(ctx, call)
+		if err == nil || ctx.Err() != nil {
+			return out, err
+		}
+		for _, e := range diag.List(err) {
+			if _, ok := errors.AsType[*diag.Problem](e); ok {
+				return nil, err
+			}
+		}
+		p := diag.Errorf("%v", err).WithCode(diag.ExitComponent).WithCause(err)
+		if f, ok := errors.AsType[*resource.Forbidden](err); ok {
+			p.Hint = fmt.Sprintf("allow the credential the action %s (RAM policy), or use another credential with -a", f.Action)
+		}
+		return nil, p
+	}
 }
 
 // read maps the answer of a reading call; absent is nil and no error.

@@ -18,7 +18,7 @@ func (c *Component) infoCommand() component.Command {
 		Name:  "info",
 		Short: "Show the service, its function, triggers and custom domains as they are online",
 		Flags: selectors(triggerFlag(), domainFlag(), qualifierFlag()),
-		Run:   c.info,
+		Run:   reported(c.info),
 		Examples: []string{
 			"devs info",
 			"devs cli fc info --region cn-hangzhou --service-name demo --function-name hello",

@@ -33,7 +33,7 @@ func (c *Component) invokeCommand() component.Command {
 			component.Flag{Name: "domain-name", Type: component.StringFlag, Usage: "custom domain to call the function by"},
 			qualifierFlag(),
 		),
-		Run: c.invoke,
+		Run: reported(c.invoke),
 		Examples: []string{
 			`devs invoke -e '{"key": "value"}'`,
 			`devs invoke -e '{"method": "GET", "path": "/users", "queries": {"page": 1}}'`,

@@ -137,6 +137,21 @@ func TestForbiddenLookAtWhatIsNotDeclared(t *testing.T) {
 	}
 }
 
+func TestForbiddenInCommands(t *testing.T) {
+	w := newWorld(t)
+	w.setFault(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+		rw.WriteHeader(http.StatusForbidden)
+		_, _ = rw.Write([]byte(`{"Code":"AccessDenied","Message":"no"}`))
+		return true
+	})
+	for command, action := range map[string]string{"info": "fc:GetService", "invoke": "fc:InvokeFunction"} {
+		_, err := w.run(command, eventProps)
+		if p := w.problem(err); p.Code != diag.ExitComponent || !strings.Contains(p.Hint, action) {
+			t.Errorf("%s: %+v", command, p)
+		}
+	}
+}
+
 func TestReleaseIsAwaited(t *testing.T) {
 	w := newWorld(t)
 	left := 3

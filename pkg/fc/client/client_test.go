@@ -514,3 +514,39 @@ func FuzzDecodeJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestInvokeHTTP(t *testing.T) {
+	c, calls := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "/", http.StatusFound)
+		case "/large":
+			_, _ = w.Write(make([]byte, maxHTTPBody+1))
+		case "/slow":
+			<-r.Context().Done()
+		default:
+			_, _ = io.WriteString(w, r.Method+" "+r.Host+" "+r.Header.Get("Authorization")+" "+r.Header.Get("x-fc-security-token"))
+		}
+	})
+	ctx := context.Background()
+	got, err := c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: c.Endpoint() + "/", Header: http.Header{"host": {"a.example.com"}}})
+	if err != nil || string(got.Body) != "GET a.example.com  " {
+		t.Errorf("%+v, %v", got, err)
+	}
+	got, err = c.InvokeHTTP(ctx, HTTPRequest{Method: "POST", URL: c.Endpoint() + "/", Body: []byte("x"), Sign: true})
+	if err != nil || !strings.Contains(string(got.Body), " FC id:") || !strings.HasSuffix(string(got.Body), tokenCanary) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	calls.Store(0)
+	if got, err = c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: c.Endpoint() + "/moved", Sign: true}); err != nil || got.Status != http.StatusFound || calls.Load() != 1 {
+		t.Errorf("a redirect was followed: %+v, %v", got, err)
+	}
+	for _, path := range []string{"/large", "/slow"} {
+		if _, err := c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: c.Endpoint() + path, Timeout: 500 * time.Millisecond}); err == nil {
+			t.Errorf("%s: no error", path)
+		}
+	}
+	if _, err := c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: "http://a b"}); err == nil {
+		t.Error("no error")
+	}
+}
