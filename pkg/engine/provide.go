@@ -73,7 +73,7 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 				problems = append(problems, err)
 				continue
 			}
-			if s.final && !pending(s.changes) || !s.selected {
+			if s.known() {
 				s.output = e.outputs(s)
 			}
 		}
@@ -211,8 +211,12 @@ func (e *Engine) compare(s *session, req Request) error {
 	return errors.Join(problems...)
 }
 
-func pending(p *plan.Service) bool {
-	return slices.ContainsFunc(p.Changes, func(c *plan.Change) bool { return c.Action != plan.None })
+// known reports whether the outputs of s are what is online now: nothing will be
+// changed, or for a service that is only looked at, everything is there.
+func (s *session) known() bool {
+	return s.final && !slices.ContainsFunc(s.changes.Changes, func(c *plan.Change) bool {
+		return c.Action != plan.None && (s.selected || c.Action == plan.Create)
+	})
 }
 
 // plan puts the changes of the selected services together.
