@@ -169,6 +169,19 @@ func TestCustomDomains(t *testing.T) {
 		t.Errorf("a method that the route does not allow: %d", resp.StatusCode)
 	}
 
+	l := w.legacy()
+	l.do("POST", "/custom-domains", object{"domainName": "*.wild.localhost", "protocol": "HTTP",
+		"routeConfig": object{"routes": []object{{"path": "/*", "serviceName": "s", "functionName": "api"}}}}).want(t, 200, "")
+	for host, want := range map[string]string{"x.wild.localhost:1": "api", "X.Wild.localhost": "api", "wild.localhost": "", "a.b.wild.localhost": ""} {
+		req, err := http.NewRequest("GET", w.server.URL+"/", nil)
+		w.ok(err)
+		req.Host = host
+		if a := send(t, req); a.header.Get("X-Function") != want {
+			t.Errorf("%s leads to %d %s", host, a.status, a.header.Get("X-Function"))
+		}
+	}
+	l.do("DELETE", "/custom-domains/*.wild.localhost", nil).want(t, 204, "")
+
 	// routes are replaced as a whole
 	up, err := w.UpdateCustomDomain(str("app.example.localhost"), &fc.UpdateCustomDomainRequest{
 		RouteConfig: &fc.RouteConfig{Routes: []*fc.PathConfig{route("/only", "root")}}})

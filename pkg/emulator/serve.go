@@ -42,7 +42,7 @@ type Server struct {
 	lock     *flock.Flock
 	address  string
 	served   chan struct{}
-	unhook   func() bool
+	closing  chan struct{}
 	close    sync.Once
 	closeErr error
 }
@@ -69,11 +69,17 @@ func StartWith(ctx context.Context, cfg Config, listenAddr string, wrap func(htt
 	if !locked {
 		return nil, fmt.Errorf("locking %s: %w", cfg.Dir, ErrInUse)
 	}
-	s := &Server{lock: lock, address: filepath.Join(cfg.Dir, addressFile), served: make(chan struct{})}
+	s := &Server{lock: lock, address: filepath.Join(cfg.Dir, addressFile), served: make(chan struct{}), closing: make(chan struct{})}
 	if err := s.listen(ctx, cfg, listenAddr, wrap); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.unhook = context.AfterFunc(ctx, func() { _ = s.Close() })
+	go func() {
+		select {
+		case <-ctx.Done():
+			_ = s.Close()
+		case <-s.closing:
+		}
+	}()
 	return s, nil
 }
 
@@ -122,9 +128,7 @@ func checkLoopback(addr string) error {
 // gives the state folder free.
 func (s *Server) Close() error {
 	s.close.Do(func() {
-		if s.unhook != nil {
-			s.unhook()
-		}
+		close(s.closing)
 		removed := os.Remove(s.address)
 		if errors.Is(removed, os.ErrNotExist) {
 			removed = nil
@@ -157,7 +161,7 @@ func healthProof(identity []byte, challenge string) string {
 // Locate finds the running cloud of a state folder and makes sure that it answers
 // and is that folder's.
 func Locate(dir string) (baseURL string, ok bool) {
-	identity, err := os.ReadFile(filepath.Join(dir, "identity"))
+	identity, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if err != nil {
 		return "", false
 	}

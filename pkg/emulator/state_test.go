@@ -3,21 +3,17 @@ package emulator
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
 	fc "github.com/alibabacloud-go/fc-open-20210406/v2/client"
-	util "github.com/alibabacloud-go/tea-utils/v2/service"
 	"github.com/alibabacloud-go/tea/tea"
 )
 
@@ -100,7 +96,7 @@ func TestReopen(t *testing.T) {
 }
 
 func TestModesOfState(t *testing.T) {
-	w := newWorld(t)
+	w := openWorld(t, filepath.Join(t.TempDir(), "state"))
 	fill(w)
 	err := filepath.WalkDir(w.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -123,6 +119,32 @@ func TestModesOfState(t *testing.T) {
 		return nil
 	})
 	w.ok(err)
+}
+
+// TestForeignFolders makes sure that a folder of somebody else is left alone.
+func TestForeignFolders(t *testing.T) {
+	dir := t.TempDir()
+	mine := filepath.Join(dir, dirTemp, "mine")
+	if err := os.Mkdir(filepath.Dir(mine), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(mine, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: dir, Runner: &fakeRunner{}}); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("opened: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("the folder was changed: %v %v", entries, err)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
+	for _, cfg := range []Config{{}, {Dir: t.TempDir()}, {Dir: mine, Runner: &fakeRunner{}}} {
+		if _, err := Open(cfg); err == nil {
+			t.Errorf("opened with %+v", cfg)
+		}
+	}
 }
 
 func TestDamagedState(t *testing.T) {
@@ -279,180 +301,4 @@ func createAndUpdate(t *testing.T, client *fc.Client, name string) error {
 	}
 	_, err = client.UpdateFunction(&name, str("f"), &fc.UpdateFunctionRequest{Description: str("updated")})
 	return err
-}
-
-func TestIfMatch(t *testing.T) {
-	w := newWorld(t)
-	w.service("s")
-	w.function("s", "f", "echo")
-	got, err := w.GetFunction(str("s"), str("f"), &fc.GetFunctionRequest{})
-	w.ok(err)
-	etag := got.Headers["etag"]
-	none := &util.RuntimeOptions{}
-
-	// of many writers that saw the same state, one wins
-	var wg sync.WaitGroup
-	results := make([]error, 8)
-	for i := range results {
-		wg.Go(func() {
-			_, results[i] = w.UpdateFunctionWithOptions(str("s"), str("f"),
-				&fc.UpdateFunctionRequest{Description: str(fmt.Sprint(i))}, &fc.UpdateFunctionHeaders{IfMatch: etag}, none)
-		})
-	}
-	wg.Wait()
-	won := slices.IndexFunc(results, func(err error) bool { return err == nil })
-	for i, err := range results {
-		if i != won {
-			w.fails(err, 412, "PreconditionFailed")
-		}
-	}
-	got, err = w.GetFunction(str("s"), str("f"), &fc.GetFunctionRequest{})
-	w.ok(err)
-	if *got.Body.Description != fmt.Sprint(won) {
-		t.Errorf("%d won, but the description is %s", won, *got.Body.Description)
-	}
-	_, err = w.DeleteFunctionWithOptions(str("s"), str("f"), &fc.DeleteFunctionHeaders{IfMatch: etag}, none)
-	w.fails(err, 412, "PreconditionFailed")
-	_, err = w.DeleteFunctionWithOptions(str("s"), str("f"), &fc.DeleteFunctionHeaders{IfMatch: str(`"` + *got.Headers["etag"] + `"`)}, none)
-	w.ok(err)
-
-	l := w.legacy()
-	l.do("POST", "/services/s/versions", object{}).want(t, 200, "")
-	l.do("POST", "/services/s/aliases", object{"aliasName": "a", "versionId": "1"}).want(t, 200, "")
-	l.do("POST", "/custom-domains", object{"domainName": "a.example.com", "protocol": "HTTP"}).want(t, 200, "")
-	w.function("s", "f", "echo")
-	l.do("PUT", "/services/s/functions/f/on-demand-config", object{"maximumInstanceCount": 1}).want(t, 200, "")
-	l.do("POST", "/services/s/functions/f/triggers", object{"triggerName": "t", "triggerType": "timer", "triggerConfig": object{"cronExpression": "@every 1m"}}).want(t, 200, "")
-	for _, path := range []string{"/services/s", "/services/s/aliases/a", "/services/s/functions/f/triggers/t", "/services/s/functions/f/on-demand-config", "/custom-domains/a.example.com"} {
-		right := l.do("GET", path, nil).header.Get("Etag")
-		for _, method := range []string{"PUT", "DELETE"} {
-			l.header = map[string]string{"if-match": "old"}
-			l.do(method, path, object{"maximumInstanceCount": 1}).want(t, 412, "PreconditionFailed")
-		}
-		l.header = map[string]string{"if-match": `W/"x", ` + right}
-		l.do("PUT", path, object{"maximumInstanceCount": 2}).want(t, 200, "")
-		l.header = nil
-		if l.do("GET", path, nil).header.Get("Etag") == right {
-			t.Errorf("%s keeps its ETag after an update", path)
-		}
-	}
-}
-
-func TestParallelRequests(t *testing.T) {
-	w := newWorld(t)
-	w.service("s")
-	w.function("s", "f", "echo")
-	var wg sync.WaitGroup
-	for i := range 6 {
-		wg.Go(func() {
-			l := w.legacy()
-			for n := range 5 {
-				name := fmt.Sprintf("f%d-%d", i, n)
-				for _, step := range []struct {
-					method, path string
-					body         any
-				}{
-					{"POST", "/services/s/functions", object{"functionName": name, "runtime": "custom", "code": object{"zipFile": *code(t, name).ZipFile}}},
-					{"POST", "/services/s/functions/" + name + "/invocations", "event"},
-					{"PUT", "/services/s/functions/f", object{"code": object{"zipFile": *code(t, name).ZipFile}}},
-					{"POST", "/services/s/functions/f/invocations", "event"},
-					{"GET", "/services/s/functions", nil},
-					{"PUT", "/services/s", object{"description": name}},
-					{"GET", "/services/s/functions/f/instances", nil},
-					{"DELETE", "/services/s/functions/" + name, nil},
-				} {
-					if a := l.do(step.method, step.path, step.body); a.status >= 300 {
-						t.Errorf("%s %s: %d %s", step.method, step.path, a.status, a.raw)
-					}
-				}
-			}
-		})
-	}
-	wg.Wait()
-	list, err := w.ListFunctions(str("s"), &fc.ListFunctionsRequest{})
-	w.ok(err)
-	if len(list.Body.Functions) != 1 {
-		t.Errorf("%d functions are left", len(list.Body.Functions))
-	}
-	if n := len(w.runner.running); n > 1 {
-		t.Errorf("instances of %d states are left, at most the current one should be", n)
-	}
-}
-
-func TestStartAndLocate(t *testing.T) {
-	dir := t.TempDir()
-	cfg := Config{Dir: dir, Runner: &fakeRunner{}}
-	if _, ok := Locate(dir); ok {
-		t.Error("nothing runs, but something is found")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	s, err := Start(ctx, cfg, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if url, ok := Locate(dir); !ok || url != s.URL {
-		t.Errorf("found %q, %v", url, ok)
-	}
-	if _, err := Start(ctx, cfg, "127.0.0.1:0"); !errors.Is(err, ErrInUse) {
-		t.Errorf("a second start: %v", err)
-	}
-	// another cloud at the address of this folder is not taken for it
-	other, err := Start(ctx, Config{Dir: t.TempDir(), Runner: &fakeRunner{}}, "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, addressFile), []byte(other.URL), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if url, ok := Locate(dir); ok {
-		t.Errorf("found %q, which is another folder's", url)
-	}
-	cancel()
-	if err := errors.Join(s.Close(), other.Close()); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, addressFile)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the address is left: %v", err)
-	}
-	s, err = Start(t.Context(), cfg, "[::1]:0")
-	if err != nil {
-		s, err = Start(t.Context(), cfg, "127.0.0.1:0") // a machine without IPv6
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, addr := range []string{"0.0.0.0:0", ":0", "example.com:80", "127.0.0.1"} {
-		if _, err := Start(t.Context(), cfg, addr); err == nil {
-			t.Errorf("listens on %s", addr)
-		}
-	}
-}
-
-func TestEvents(t *testing.T) {
-	var mu sync.Mutex
-	var events []Event
-	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	cloud, err := Open(Config{Dir: t.TempDir(), Runner: &fakeRunner{}, Now: func() time.Time { return now }, Log: func(e Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		events = append(events, e)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cloud.Close()
-	l := serveCloud(t, cloud)
-	l.date = now.Format("Mon, 02 Jan 2006 15:04:05 GMT")
-	a := l.do("POST", "/services", object{"serviceName": "s"})
-	if a.want(t, 200, ""); a.body["createdTime"] != "2030-01-02T03:04:05Z" {
-		t.Errorf("created %s", a.raw)
-	}
-	b := l.do("GET", "/services/none", nil)
-	if len(events) != 2 || events[0].Operation != "CreateService" || events[0].Status != 200 || events[0].RequestID != a.header.Get("X-Fc-Request-Id") ||
-		events[1].ErrorCode != "ServiceNotFound" || events[1].Status != 404 || events[1].RequestID != b.header.Get("X-Acs-Request-Id") {
-		t.Errorf("events %+v", events)
-	}
 }

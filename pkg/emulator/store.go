@@ -57,20 +57,20 @@ func openStore(dir string) (*store, error) {
 		pins:      map[string]int{},
 		unpacking: map[string]*unpacking{},
 	}
-	if err := removeTree(s.path(dirTemp)); err != nil {
-		return nil, fmt.Errorf("clearing temporary files: %w", err)
-	}
-	for _, sub := range []string{"", dirServices, dirDomains, dirLayers, dirBlobs, dirCode, dirTemp} {
-		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
-			return nil, fmt.Errorf("creating the state folder: %w", err)
-		}
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("closing the state folder to others: %w", err)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
 	var err error
 	if s.identity, err = s.loadIdentity(); err != nil {
 		return nil, err
+	}
+	if err := removeTree(s.path(dirTemp)); err != nil {
+		return nil, fmt.Errorf("clearing temporary files: %w", err)
+	}
+	for _, sub := range []string{dirServices, dirDomains, dirLayers, dirBlobs, dirCode, dirTemp} {
+		if err := os.MkdirAll(s.path(sub), 0o700); err != nil {
+			return nil, fmt.Errorf("creating the state folder: %w", err)
+		}
 	}
 	err = errors.Join(
 		loadDocs(s, dirServices, s.services, (*serviceDoc).check),
@@ -90,9 +90,27 @@ func (s *store) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
+// identityFile holds the folder's secret and marks it as a state folder.
+const identityFile = "identity"
+
+// checkUnused makes sure that a folder that is not marked holds nothing of anybody
+// else: files that nothing refers to are removed from state folders.
+func (s *store) checkUnused() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("reading the state folder: %w", err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != lockFile && !strings.HasPrefix(name, "."+identityFile) {
+			return fmt.Errorf("%s is no state folder of the embedded cloud and holds other files (%s); name an empty or new folder", s.dir, name)
+		}
+	}
+	return nil
+}
+
 // loadIdentity reads the folder's secret, and makes one for a new folder.
 func (s *store) loadIdentity() ([]byte, error) {
-	name := s.path("identity")
+	name := s.path(identityFile)
 	data, err := os.ReadFile(name)
 	if err == nil && len(data) == 64 {
 		return data, nil
@@ -103,10 +121,14 @@ func (s *store) loadIdentity() ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading the state folder's identity: %w", err)
 	}
+	if err := s.checkUnused(); err != nil {
+		return nil, err
+	}
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	data = []byte(hex.EncodeToString(key))
-	if err := s.write(name, data); err != nil {
+	err = renameio.WriteFile(name, data, 0o600, renameio.WithTempDir(s.dir), renameio.WithStaticPermissions(0o600))
+	if err != nil {
 		return nil, fmt.Errorf("writing the state folder's identity: %w", err)
 	}
 	return data, nil
