@@ -23,6 +23,13 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	stdout := os.Stdout
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		// The cloud's SDK prints requests with their keys to os.Stdout when the
+		// environment has DEBUG=tea.
+		os.Stdout = null
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: finding the working directory:", err)
@@ -37,8 +44,8 @@ func run() int {
 	return cli.Main(ctx, &cli.Env{
 		Args: os.Args[1:],
 		IO: &stream.IO{
-			In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-			InTTY: tty(os.Stdin), OutTTY: tty(os.Stdout), ErrTTY: tty(os.Stderr),
+			In: os.Stdin, Out: stdout, Err: os.Stderr,
+			InTTY: tty(os.Stdin), OutTTY: tty(stdout), ErrTTY: tty(os.Stderr),
 			Color: tty(os.Stderr) && !noColor,
 		},
 		Environ:    os.Environ(),

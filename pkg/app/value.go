@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -269,4 +271,19 @@ func sortedKeys(m map[string]any) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// ParseJSON returns a JSON text as a Value without a place. The order of maps is
+// not kept.
+func ParseJSON(data []byte) (*Value, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("reading JSON: %w", err)
+	}
+	if d.More() {
+		return nil, errors.New("reading JSON: more than one value")
+	}
+	return From(v, diag.Pos{}), nil
 }

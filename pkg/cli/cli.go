@@ -73,6 +73,7 @@ func codeOf(err error) int {
 
 func (t *tool) run(ctx context.Context) error {
 	root := t.newRoot()
+	t.Debug = t.env("DEBUG") == "true" // as s has it
 	root.SetArgs(t.normalize(t.Args))
 	root.SetOut(t.IO.Out)
 	root.SetErr(t.IO.Err)

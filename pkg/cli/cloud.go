@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -135,8 +133,6 @@ func (t *tool) emulate(ctx context.Context, dir, listen string) error {
 		return diag.Errorf("another process serves this embedded cloud already, at %s", url).
 			WithHint("use that one, or another folder with --state")
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	server, err := t.serveCloud(ctx, dir, listen)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (t *tool) newConfigAdd() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.KeyList, "kl", "", "comma-separated names of keys (also -kl, --keyList)")
 	infoList := cmd.Flags().String("il", "", "comma-separated values of the keys (also -il, --infoList)")
-	cmd.Flags().StringVar(&o.Provider, "provider", "", "provider of the credential (default: found by its keys)")
+	cmd.Flags().StringVarP(&o.Provider, "provider", "p", "", "provider of the credential (default: found by its keys)")
 	cmd.Flags().BoolVarP(&o.Force, "force", "f", false, "replace an alias that exists")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.Alias, o.InfoList = t.Access, secret.New(*infoList)

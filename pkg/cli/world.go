@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/credential/client"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/engine"
 	"github.com/devs/deploy/pkg/hook"
@@ -52,8 +55,11 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		Now:      t.Now,
 		In:       t.IO.In,
 	}
+	if t.Debug {
+		cfg.Trace = func(line string) { w.printer.event(engine.Notice{Text: "request: " + line}) }
+	}
 	resolver := credential.NewResolver(t.credentialConfig(getenv))
-	cfg.Credential = t.withEndpoint(resolver.Resolve)
+	cfg.Credential = func(alias string) (*credential.Credential, error) { return t.credential(ctx, resolver, alias) }
 	environ := t.Environ
 	for name, value := range dotenv {
 		if _, set := t.getenv(name); !set {
@@ -76,29 +82,40 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 	}
 	w.cleanup = append(w.cleanup, remove)
 	cfg.Hooks = engine.Hooks{Environ: environ, BinDir: links, Output: t.IO.Err}
+	if terminal, ok := t.IO.In.(*os.File); ok && t.IO.Interactive() {
+		cfg.Hooks.Terminal = terminal
+	}
 	cfg.Components = t.finder(ctx, a, environ)
 	w.engine = engine.New(cfg)
 	return w, nil
 }
 
-// withEndpoint lets --endpoint and FC_ENDPOINT point elsewhere than the credential.
-func (t *tool) withEndpoint(resolve func(string) (*credential.Credential, error)) func(string) (*credential.Credential, error) {
-	return func(alias string) (*credential.Credential, error) {
-		cred, err := resolve(alias)
-		if err != nil {
-			return nil, err
-		}
-		endpoint := t.Endpoint
-		if endpoint == "" {
-			endpoint = t.env("FC_ENDPOINT")
-		}
-		if endpoint == "" {
-			return cred, nil
-		}
-		c := *cred
-		c.Endpoint = endpoint
-		return &c, nil
+// lookupTimeout bounds the question whose a credential is.
+const lookupTimeout = 10 * time.Second
+
+// credential finds the credential of an alias and fills in what it leaves out: the
+// account, which STS knows, and the endpoint, which --endpoint and FC_ENDPOINT set.
+func (t *tool) credential(ctx context.Context, resolver *credential.Resolver, alias string) (*credential.Credential, error) {
+	found, err := resolver.Resolve(alias)
+	if err != nil {
+		return nil, err
 	}
+	cred := *found
+	if cred.Fallback {
+		t.warn("the credential %s was not found; using the one of %s", alias, cred.Source)
+	}
+	if endpoint := cmp.Or(t.Endpoint, t.env("FC_ENDPOINT")); endpoint != "" {
+		cred.Endpoint = endpoint
+	}
+	if cred.AccountID == "" && !cred.AccessKeySecret.IsZero() {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		if cred.AccountID, err = client.AccountLookup(t.env("DEVS_STS_ENDPOINT"))(ctx, cred); err != nil {
+			return nil, diag.Errorf("the credential of %s has no AccountID, and STS did not tell it: %s", cred.Source, t.redactor.Redact(err.Error())).
+				WithHint("set AccountID, beside AccessKeyID and AccessKeySecret")
+		}
+	}
+	return &cred, nil
 }
 
 // credentialConfig tells the credential package of the world.

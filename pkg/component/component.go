@@ -126,6 +126,9 @@ type Call struct {
 	// not there yet makes the code unknown instead of an error.
 	Preview bool
 
+	// Trace is told of every request to the cloud; nil when nobody wants to know.
+	Trace func(line string)
+
 	// Notify tells the user something on the way: one line, no secret.
 	Notify func(line string)
 }

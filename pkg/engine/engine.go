@@ -37,8 +37,9 @@ type Config struct {
 	Notify     func(Event)
 	Redactor   *secret.Redactor
 	Now        func() time.Time
-	In         io.Reader // standard input for commands that ask for it
-	AutoDomain string    // see component.Call
+	In         io.Reader         // standard input for commands that ask for it
+	AutoDomain string            // see component.Call
+	Trace      func(line string) // see component.Call; must be safe for concurrent use
 }
 
 // Hooks is the outside world of hooks.

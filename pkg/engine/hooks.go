@@ -89,9 +89,7 @@ func (e *Engine) keys(alias string) map[string]string {
 		return vars
 	}
 	for _, name := range credentialVariables {
-		if value, _, ok := cred.Get(name); ok {
-			vars[name] = value
-		}
+		vars[name], _, _ = cred.Get(name) // "" removes another credential's
 	}
 	return vars
 }

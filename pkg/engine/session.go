@@ -126,6 +126,7 @@ func (e *Engine) newCall(s *session, command string, args component.Args) *compo
 		Credential: func() (*credential.Credential, error) { return e.credential(s.access) },
 		In:         e.In,
 		AutoDomain: e.AutoDomain,
+		Trace:      e.Trace,
 		Notify:     func(line string) { e.emit(Notice{Service: s.name(), Text: line}) },
 	}
 }
@@ -161,14 +162,14 @@ func (e *Engine) alias(svc *app.Service, req Request) (string, error) {
 	if e.Access != "" {
 		return e.Access, nil
 	}
-	if svc.Access.IsNull() {
-		return e.App.Access, nil
+	access := svc.Access
+	if access.IsNull() {
+		access = e.App.Root.Get("access")
 	}
-	// ${aliyun-cli} is a name, not an expression.
-	if strings.TrimSpace(svc.Access.Str()) == "${aliyun-cli}" {
-		return "${aliyun-cli}", nil
+	if access.IsNull() || strings.TrimSpace(access.Str()) == credential.AliyunCLI { // a name, not an expression
+		return access.Str(), nil
 	}
-	v, err := e.value(e.sessions[svc.Name], svc.Access, req)
+	v, err := e.value(e.sessions[svc.Name], access, req)
 	if err != nil {
 		return "", err
 	}

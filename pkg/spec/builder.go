@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -82,7 +83,8 @@ func (b *builder) editionHint() string {
 // head reads the scalars at the top.
 func (b *builder) head() {
 	if v := b.root.Get("name"); v.IsNull() || v.Str() == "" {
-		b.report(diag.At(b.root.Pos, "the application has no name").WithHint("add name: my-application below edition"))
+		b.app.Name = filepath.Base(b.app.Dir)
+		b.warn(b.root.Pos, "the application has no name: its folder's is used; add name: %s below edition", b.app.Name)
 	} else {
 		b.app.Name = v.Str()
 	}

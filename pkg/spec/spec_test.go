@@ -3,6 +3,8 @@ package spec_test
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -229,7 +231,6 @@ func TestErrors(t *testing.T) {
 		{"other file", "on: push\njobs: {}\n", "1:1: the file has no edition", "does not look like an application file"},
 		{"edition 4", "edition: 4.0.0\n", "1:10: edition \"4.0.0\" is not supported", "use 1.0.0"},
 		{"edition number", "edition: 1.0\n", "1:10: edition \"1.0\" is not supported", "use 1.0.0"},
-		{"no name", "edition: 1.0.0\nservices: {a: {component: fc}}\n", "1:1: the application has no name", "add name:"},
 		{"access list", head + "access: [a]\nservices: {a: {component: fc}}\n", "3:9: access is a list", "alias"},
 		{"vars list", head + "vars: [a]\nservices: {a: {component: fc}}\n", "3:7: vars is a list, not a mapping", "name: value"},
 		{"no services", head, "1:1: the file has no services", "add services:"},
@@ -288,7 +289,7 @@ func TestErrors(t *testing.T) {
 // What is wrong in several places is reported at once.
 func TestAllProblems(t *testing.T) {
 	_, err := loadText("edition: 1.0.0\nservices:\n  a: {}\n  b: {component: fc, actions: {deploy: []}}\n")
-	if n := len(diag.List(err)); n != 3 {
+	if n := len(diag.List(err)); n != 2 {
 		t.Errorf("%d problems: %v", n, err)
 	}
 }
@@ -340,5 +341,22 @@ func TestVarsFromExpression(t *testing.T) {
 	a := mustLoad(t, "edition: 1.0.0\nname: n\nvars: ${file(v.yaml)}\nservices: {a: {component: fc, props: \"${vars.p}\"}}\n")
 	if len(a.Service("a").Props.Exprs) != 1 {
 		t.Errorf("got %+v", a.Service("a").Props)
+	}
+}
+
+func TestNamelessApplicationIsCalledLikeItsFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shop")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "s.yaml"), []byte("edition: 1.0.0\nservices: {a: {component: fc}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, err := spec.Load(spec.Options{Dir: dir})
+	if err != nil || a.Name != "shop" {
+		t.Fatalf("got %q, %v", a.Name, err)
+	}
+	if len(a.Warnings) != 1 || !strings.Contains(a.Warnings[0], "add name: shop") {
+		t.Error(a.Warnings)
 	}
 }

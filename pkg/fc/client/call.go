@@ -56,7 +56,9 @@ func (c *Client) exchange(ctx context.Context, r request) (map[string]any, error
 	}
 	earlier := false
 	for attempt := 1; ; attempt++ {
+		start := time.Now()
 		raw, err := c.attempt(ctx, r, params, req)
+		c.trace(fmt.Sprintf("%s %s /%s: %s (%s)", r.action, r.method, strings.Join(r.path, "/"), outcome(err), time.Since(start).Round(time.Millisecond)))
 		if err == nil {
 			return raw, nil
 		}
@@ -73,6 +75,18 @@ func (c *Client) exchange(ctx context.Context, r request) (map[string]any, error
 			return nil, fmt.Errorf("%w; before that: %w", err, e)
 		}
 	}
+}
+
+// outcome is how an attempt ended, in a word. The text of an error is left out: it
+// may hold what was sent.
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if e, ok := errors.AsType[*tea.SDKError](err); ok {
+		return tea.StringValue(e.Code)
+	}
+	return "no answer"
 }
 
 // mayRepeat reports whether the same call can be made again without harm: it was
@@ -106,20 +120,20 @@ func (c *Client) attempt(ctx context.Context, r request, params *openapi.Params,
 	if r.method != http.MethodGet && !r.once {
 		return c.callSDK(params, req, limit)
 	}
-	type outcome struct {
+	type answer struct {
 		raw map[string]any
 		err error
 	}
-	done := make(chan outcome, 1)
+	done := make(chan answer, 1)
 	go func() {
 		raw, err := c.callSDK(params, req, limit)
-		done <- outcome{raw, err}
+		done <- answer{raw, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case o := <-done:
-		return o.raw, o.err
+	case a := <-done:
+		return a.raw, a.err
 	}
 }
 

@@ -36,6 +36,10 @@ type Config struct {
 	ReadTimeout    time.Duration // of one reading call; 0 means 60 s
 	WriteTimeout   time.Duration // of one changing call, with its upload; 0 means 600 s
 	Retry          Retry
+
+	// Trace is told of every attempt, one line without a secret; nil for nobody.
+	// It must be safe for concurrent use.
+	Trace func(line string)
 }
 
 // Retry says how often and how fast a call is repeated that may be repeated.
@@ -54,6 +58,7 @@ type Client struct {
 	base     *url.URL
 	redactor *secret.Redactor
 	retry    Retry
+	trace    func(line string)
 	read     time.Duration
 	write    time.Duration
 	http     *http.Client // of HTTP triggers
@@ -75,8 +80,13 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the Function Compute client: %s", redactor.Redact(err.Error()))
 	}
+	trace := cfg.Trace
+	if trace == nil {
+		trace = func(string) {}
+	}
 	return &Client{
 		sdk:      sdk,
+		trace:    trace,
 		base:     base,
 		redactor: redactor,
 		retry:    cfg.Retry.withDefaults(),
