@@ -172,6 +172,9 @@ func TestEdition2016(t *testing.T) {
 		t.Errorf("layer by ARN: %s", a.raw)
 	}
 	l.do("PUT", "/layers/lib/acl?public=true", nil).want(t, 200, "")
+	if a := l.do("GET", "/reservedCapacities", nil); a.status != 200 || a.body["reservedCapacities"] == nil {
+		t.Errorf("reserved capacities %s", a.raw)
+	}
 	l.do("GET", "/services/s/tempCodeBucketToken", nil).want(t, 400, "NotSupported")
 	l.do("GET", "/services/s/functions/f/instances/i/exec?command=ls", nil).want(t, 400, "NotSupported")
 	l.do("GET", "/nothing", nil).want(t, 404, "PathNotSupported")

@@ -110,6 +110,7 @@ func operations() []operation {
 		{name: "ListTaggedResources", method: "GET", path: "/tags", run: (*Cloud).listTaggedResources},
 
 		{name: "GetAccountConfigs", method: "GET", path: "/accountConfigs", run: (*Cloud).getAccountConfigs, only: edition2016},
+		{name: "ListReservedCapacities", method: "GET", path: "/reservedCapacities", run: (*Cloud).listReservedCapacities, only: edition2016},
 		{name: "GetTempCodeBucketToken", method: "GET", path: service + "/tempCodeBucketToken", run: (*Cloud).noBucket, only: edition2016},
 		{name: "GetTempBucketToken", method: "GET", path: "/tempBucketToken", run: (*Cloud).noBucket, only: edition2016},
 		{name: "InstanceExec", method: "GET", path: function + "/instances/{i}/exec", run: (*Cloud).noExec, only: edition2016},
