@@ -173,7 +173,7 @@ func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command strin
 	result, err := w.engine.Run(ctx, req)
 	w.printer.stop()
 	if err != nil {
-		_ = t.printSummary(result)
+		t.printSummary(result)
 		return err
 	}
 	return t.printOutcome(a, command, result, detailed)
@@ -190,9 +190,7 @@ func (t *tool) printOutcome(a *app.App, command string, result *engine.Result, d
 		}
 		return nil
 	}
-	if err := t.printSummary(result); err != nil {
-		return err
-	}
+	t.printSummary(result)
 	v := outputs(a, result)
 	if v == nil {
 		return nil

@@ -12,9 +12,9 @@ import (
 
 // printSummary tells on standard error how each service ended, when there is more
 // to say than that one command worked.
-func (t *tool) printSummary(result *engine.Result) error {
-	if t.Silent || result == nil || result.Plan == nil {
-		return nil
+func (t *tool) printSummary(result *engine.Result) {
+	if t.Silent || len(result.Plan.Services) == 0 {
+		return // the result speaks for itself
 	}
 	for _, s := range result.Services {
 		line := map[engine.Status]string{
@@ -27,7 +27,6 @@ func (t *tool) printSummary(result *engine.Result) error {
 		}[s.Status]
 		fmt.Fprintf(t.IO.Err, "%s: %s\n", orApp(s.Name), line)
 	}
-	return nil
 }
 
 // confirm asks before a removal.

@@ -76,7 +76,7 @@ const (
 
 // Result is what a command yields.
 type Result struct {
-	Plan     *plan.Plan // of plan, deploy and remove, else nil
+	Plan     *plan.Plan // of the services whose component the engine plans for
 	Services []ServiceResult
 }
 
@@ -124,23 +124,25 @@ func New(cfg Config) *Engine {
 // services that could be tried.
 func (e *Engine) Run(ctx context.Context, req Request) (*Result, error) {
 	if err := e.prepare(req); err != nil {
-		return &Result{}, err
+		return &Result{Plan: &plan.Plan{}}, err
 	}
 	defer e.close()
-	if e.provides() {
-		return e.runProvider(ctx, req)
+	if err := e.survey(ctx, req); err != nil {
+		return &Result{Plan: &plan.Plan{}}, err
 	}
-	return e.runCommand(ctx, req)
-}
-
-// provides reports whether the engine itself runs the command.
-func (e *Engine) provides() bool {
-	for _, s := range e.selected() {
-		if s.cmd.Run == nil {
-			return true
+	result := &Result{Plan: e.plan(req)}
+	if req.Command != "plan" {
+		if err := e.refused(result.Plan, false); err != nil {
+			return result, err
 		}
 	}
-	return false
+	if req.Confirm != nil && result.Plan.Counts().Pending() > 0 {
+		if ok, err := req.Confirm(result.Plan); err != nil || !ok {
+			return result, err
+		}
+	}
+	err := e.walk(ctx, req)
+	return &Result{Plan: e.plan(req), Services: e.results()}, err
 }
 
 func (e *Engine) close() {

@@ -14,30 +14,6 @@ import (
 	"github.com/devs/deploy/pkg/resource"
 )
 
-// runProvider runs plan, deploy or remove: it looks at everything first, so that
-// what can be refused is refused before anything is changed.
-func (e *Engine) runProvider(ctx context.Context, req Request) (*Result, error) {
-	if err := e.survey(ctx, req); err != nil {
-		return &Result{}, err
-	}
-	result := &Result{Plan: e.plan(req)}
-	if req.Command == "plan" {
-		return result, nil
-	}
-	if err := e.refused(result.Plan, false); err != nil {
-		return result, err
-	}
-	if req.Confirm != nil && result.Plan.Counts().Pending() > 0 {
-		if ok, err := req.Confirm(result.Plan); err != nil || !ok {
-			return result, err
-		}
-	}
-	err := e.walk(ctx, req, e.provide)
-	done := e.result()
-	done.Plan = e.plan(req)
-	return done, err
-}
-
 // survey evaluates and checks the props of all services without a request to the
 // cloud, then reads what is online and compares, level by level, so that the
 // outputs of what is already there are known to the services that use them.
@@ -45,7 +21,7 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	var problems []error
 	for _, s := range e.order {
 		if s.cmd == nil || s.cmd.Run != nil {
-			continue
+			continue // the component does it itself
 		}
 		problems = append(problems, e.want(ctx, s, req))
 	}

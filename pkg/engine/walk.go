@@ -10,35 +10,38 @@ import (
 	"github.com/devs/deploy/pkg/diag"
 )
 
-// runCommand runs a command that the components do themselves.
-func (e *Engine) runCommand(ctx context.Context, req Request) (*Result, error) {
-	err := e.walk(ctx, req, func(ctx context.Context, s *session, req Request) error {
-		if err := e.evaluate(s, req); err != nil {
-			return err
-		}
-		if s.override != nil {
-			s.props = s.override
-		}
-		s.call = e.newCall(s, req.Command, s.args)
-		output, err := s.cmd.Run(ctx, s.call)
-		if err != nil {
-			return err
-		}
-		s.output, s.status = output, Done
-		return nil
-	})
-	return e.result(), err
+// act does what the command is for one service.
+func (e *Engine) act(ctx context.Context, s *session, req Request) error {
+	switch {
+	case s.cmd.Run == nil && req.Command == "plan":
+		return nil // the survey is the plan
+	case s.cmd.Run == nil:
+		return e.provide(ctx, s, req)
+	}
+	if err := e.evaluate(s, req); err != nil {
+		return err
+	}
+	if s.override != nil {
+		s.props = s.override
+	}
+	s.call = e.newCall(s, req.Command, s.args)
+	output, err := s.cmd.Run(ctx, s.call)
+	if err != nil {
+		return err
+	}
+	s.output, s.status = output, Done
+	return nil
 }
 
 // walk runs the global hooks around the services, and each service with its own.
 // A service that fails does not hide the others: those that do not need it go on.
-func (e *Engine) walk(ctx context.Context, req Request, run func(context.Context, *session, Request) error) error {
+func (e *Engine) walk(ctx context.Context, req Request) error {
 	if err := e.globalHooks(ctx, req, app.Pre); err != nil {
 		return errors.Join(err, e.globalHooks(context.WithoutCancel(ctx), req, app.Complete))
 	}
 	var errs []error
 	for _, s := range e.selected() {
-		if err := e.turn(ctx, s, req, run); err != nil {
+		if err := e.turn(ctx, s, req); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -52,10 +55,10 @@ func (e *Engine) walk(ctx context.Context, req Request, run func(context.Context
 }
 
 // turn runs one service: pre hooks, the command, and the hooks after it.
-func (e *Engine) turn(ctx context.Context, s *session, req Request, run func(context.Context, *session, Request) error) error {
+func (e *Engine) turn(ctx context.Context, s *session, req Request) error {
 	start := e.Now()
 	e.emit(ServiceStarted{Service: s.name(), Component: s.svc.Component.Str()})
-	err := e.turnInner(ctx, s, req, run)
+	err := e.around(ctx, s, req)
 	if err != nil && s.status == "" {
 		s.status = Failed
 	}
@@ -67,7 +70,8 @@ func (e *Engine) turn(ctx context.Context, s *session, req Request, run func(con
 	return err
 }
 
-func (e *Engine) turnInner(ctx context.Context, s *session, req Request, run func(context.Context, *session, Request) error) error {
+// around runs the command of one service between its hooks.
+func (e *Engine) around(ctx context.Context, s *session, req Request) error {
 	if failed := e.failedDeps(s); len(failed) > 0 {
 		s.status = Skipped
 		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), joinList(failed)).WithCode(diag.ExitComponent)
@@ -78,7 +82,7 @@ func (e *Engine) turnInner(ctx context.Context, s *session, req Request, run fun
 	}
 	err := e.serviceHooks(ctx, s, req, app.Pre)
 	if err == nil {
-		err = run(ctx, s, req)
+		err = e.act(ctx, s, req)
 	}
 	stages := []app.Stage{app.Post, app.Success}
 	if err != nil {
@@ -108,14 +112,15 @@ func (e *Engine) failedDeps(s *session) []string {
 	return failed
 }
 
-func (e *Engine) result() *Result {
-	r := &Result{}
+// results tells how the services ended, in the order in which they ran.
+func (e *Engine) results() []ServiceResult {
+	var list []ServiceResult
 	for _, s := range e.order {
 		if s.selected && s.status != "" {
-			r.Services = append(r.Services, ServiceResult{Name: s.name(), Status: s.status, Output: s.output})
+			list = append(list, ServiceResult{Name: s.name(), Status: s.status, Output: s.output})
 		}
 	}
-	return r
+	return list
 }
 
 func interrupted(ctx context.Context) error {
