@@ -225,13 +225,22 @@ func (s *store) checkRoutes(config *routeConfig) error {
 	return nil
 }
 
-var domainPattern = regexp.MustCompile(`^(\*\.)?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var domainPattern = regexp.MustCompile(`^(\*\.)?([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// isDomainName reports whether name is a full domain name as DNS takes it (RFC 1035,
+// section 2.3.4), or a wildcard. The limit of 63 is no repetition in domainPattern:
+// compiling that would slow down the start of every command.
+func isDomainName(name string) bool {
+	long := func(label string) bool { return len(label) > 63 }
+	return len(name) <= 253 && domainPattern.MatchString(name) && net.ParseIP(name) == nil &&
+		!slices.ContainsFunc(strings.Split(name, "."), long)
+}
 
 func (s *domainSpec) validate() error {
 	if s.DomainName == "" {
 		return invalid("domainName is required but not provided")
 	}
-	if len(s.DomainName) > 253 || !domainPattern.MatchString(s.DomainName) || net.ParseIP(s.DomainName) != nil {
+	if !isDomainName(s.DomainName) {
 		return invalid("domainName must be a full domain name (actual: '%.300s')", s.DomainName)
 	}
 	if !oneOf(s.Protocol, "HTTP", "HTTPS", "HTTP,HTTPS") {

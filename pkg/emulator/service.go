@@ -3,6 +3,7 @@ package emulator
 import (
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // serviceSpec is what users set on a service.
@@ -207,8 +208,12 @@ func (c *Cloud) deleteService(q *call) (*reply, error) {
 
 var (
 	namePattern = regexp.MustCompile(`^[_a-zA-Z][-_a-zA-Z0-9]*$`)
-	rolePattern = regexp.MustCompile(`^acs:ram::[0-9]+:role/\S{1,256}$`)
+	rolePattern = regexp.MustCompile(`^acs:ram::[0-9]+:role/(\S+)$`)
 )
+
+// maxRoleName is the longest name of a role, in characters. It is no repetition in
+// rolePattern: compiling that would slow down the start of every command.
+const maxRoleName = 256
 
 // validName checks the name of a service, function, trigger, layer or alias.
 func validName(field, name string, longest int) error {
@@ -233,7 +238,11 @@ func validDescription(text string) error {
 }
 
 func validRole(field, role string) error {
-	if role != "" && !rolePattern.MatchString(role) {
+	if role == "" {
+		return nil
+	}
+	m := rolePattern.FindStringSubmatch(role)
+	if m == nil || utf8.RuneCountInString(m[1]) > maxRoleName {
 		return invalid("%s must be an ARN of the form acs:ram::<account>:role/<name> (actual: '%.300s')", field, role)
 	}
 	return nil

@@ -34,6 +34,8 @@ func TestValidateServices(t *testing.T) {
 		{object{"serviceName": "a.b"}, "InvalidArgument", "serviceName"},
 		{object{"serviceName": strings.Repeat("a", 129)}, "InvalidArgument", "serviceName"},
 		{object{"serviceName": "a", "role": "admin"}, "InvalidArgument", "role"},
+		{object{"serviceName": "a", "role": "acs:ram::1:role/"}, "InvalidArgument", "role"},
+		{object{"serviceName": "a", "role": "acs:ram::1:role/" + strings.Repeat("r", 257)}, "InvalidArgument", "role"},
 		{object{"serviceName": "a", "description": strings.Repeat("x", 4097)}, "InvalidArgument", "description"},
 		{object{"serviceName": "a", "logConfig": object{"project": "p"}}, "InvalidArgument", "logstore"},
 		{object{"serviceName": "a", "logConfig": object{"logBeginRule": "x"}}, "InvalidArgument", "logBeginRule"},
@@ -53,6 +55,7 @@ func TestValidateServices(t *testing.T) {
 			t.Errorf("%.80v: %d %.300s, want %s with %q", c.body, a.status, a.raw, c.code, c.says)
 		}
 	}
+	l.do("POST", "/services", object{"serviceName": "b", "role": "acs:ram::1:role/" + strings.Repeat("r", 256)}).want(t, 200, "")
 	// what the component of Serverless Devs sends for a bare service
 	l.do("POST", "/services", object{
 		"serviceName": "a", "description": "", "role": "", "tracingConfig": object{},
@@ -295,6 +298,10 @@ func TestValidateOthers(t *testing.T) {
 		{"PUT", "/services/s/functions/f/on-demand-config", object{"maximumInstanceCount": -1}, 400, "InvalidArgument", "maximumInstanceCount"},
 		{"POST", "/custom-domains", with(domain(), "domainName", "localhost"), 400, "InvalidArgument", "domainName"},
 		{"POST", "/custom-domains", with(domain(), "domainName", "127.0.0.1"), 400, "InvalidArgument", "domainName"},
+		{"POST", "/custom-domains", with(domain(), "domainName", "*.example.com."), 400, "InvalidArgument", "domainName"},
+		{"POST", "/custom-domains", with(domain(), "domainName", "-a.example.com"), 400, "InvalidArgument", "domainName"},
+		{"POST", "/custom-domains", with(domain(), "domainName", strings.Repeat("l", 64)+".example.com"), 400, "InvalidArgument", "domainName"},
+		{"POST", "/custom-domains", with(domain(), "domainName", "example."+strings.Repeat("l", 64)), 400, "InvalidArgument", "domainName"},
 		{"POST", "/custom-domains", with(domain(), "protocol", "FTP"), 400, "InvalidArgument", "protocol"},
 		{"POST", "/custom-domains", with(domain(), "protocol", "HTTP,HTTPS"), 400, "InvalidArgument", "certConfig"},
 		{"POST", "/custom-domains", domain(route("x")), 400, "InvalidArgument", "begin with /"},
@@ -327,6 +334,8 @@ func TestValidateOthers(t *testing.T) {
 			t.Errorf("%s %s %.200s: %d %s, want %d %s with %q", c.method, c.path, data, a.status, a.raw, c.status, c.code, c.says)
 		}
 	}
+	longest := strings.Repeat("l", 63) + "." + strings.Repeat("m", 63)
+	l.do("POST", "/custom-domains", with(domain(), "domainName", longest)).want(t, 200, "")
 }
 
 func TestLimitsOfBodies(t *testing.T) {
