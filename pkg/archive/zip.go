@@ -94,8 +94,10 @@ func (z *zipWriter) begin(src *source) (err error) {
 // and the record in the directory.
 func (z *zipWriter) end() {
 	h := z.header
-	h.CompressedSize = uint32(min(h.CompressedSize64, math.MaxUint32))     //nolint:staticcheck // read by the zip writer
-	h.UncompressedSize = uint32(min(h.UncompressedSize64, math.MaxUint32)) //nolint:staticcheck // read by the zip writer
+	//lint:ignore SA1019 the zip writer reads this field
+	h.CompressedSize = uint32(min(h.CompressedSize64, math.MaxUint32))
+	//lint:ignore SA1019 the zip writer reads this field
+	h.UncompressedSize = uint32(min(h.UncompressedSize64, math.MaxUint32))
 	z.add(h)
 }
 
@@ -117,7 +119,8 @@ func newHeader(src *source) *zip.FileHeader {
 		CreatorVersion: version20,
 		ReaderVersion:  version20,
 		Method:         zip.Store,
-		ModifiedDate:   dosEpoch, //nolint:staticcheck // CreateRaw writes this field
+		//lint:ignore SA1019 CreateRaw writes this field
+		ModifiedDate: dosEpoch,
 	}
 	h.SetMode(src.mode)
 	if !isASCII(src.path) && utf8.ValidString(src.path) {

@@ -109,7 +109,7 @@ func TestPrinting(t *testing.T) {
 	nested := struct{ c Credential }{*c}
 	for _, text := range []string{
 		fmt.Sprint(c), fmt.Sprintf("%v", *c), fmt.Sprintf("%+v", *c), fmt.Sprintf("%#v", *c), fmt.Sprintf("%q", *c),
-		fmt.Sprintf("%x", *c), fmt.Sprintf("%s", c), fmt.Sprintf("%+v", c.Fields()), fmt.Sprintf("%+v", c.Masked()),
+		fmt.Sprintf("%x", *c), fmt.Sprintf("%+v", c.Fields()), fmt.Sprintf("%+v", c.Masked()),
 		fmt.Sprintf("%+v %#v", hidden, hidden), fmt.Sprintf("%+v %#v", nested, nested), string(encoded), string(document),
 	} {
 		if strings.Contains(text, "canary") || strings.Contains(text, "ExampleKey") || strings.Contains(text, "63616e617279") {

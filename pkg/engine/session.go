@@ -36,7 +36,6 @@ type session struct {
 	changes  *plan.Service
 
 	status Status
-	err    error
 }
 
 func (s *session) name() string { return s.svc.Name }
