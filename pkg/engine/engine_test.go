@@ -139,20 +139,24 @@ func run(t *testing.T, c *cloud, req engine.Request, services ...*app.Service) (
 	}
 	root.Entries = []app.Entry{{Key: "services", Value: entries}}
 	var events []engine.Event
-	e := engine.New(engine.Config{
+	e := engine.New(config(a, c, func(ev engine.Event) { events = append(events, ev) }))
+	result, err := e.Run(context.Background(), req)
+	return result, events, err
+}
+
+func config(a *app.App, c *cloud, notify func(engine.Event)) engine.Config {
+	return engine.Config{
 		App:        a,
 		Components: func(string, diag.Pos) (component.Component, error) { return boxes{c}, nil },
 		Credential: func(string) (*credential.Credential, error) { return nil, errors.New("none") },
 		Env:        func(string) (string, bool) { return "", false },
 		ReadFile:   os.ReadFile,
 		Exists:     func(string) bool { return false },
-		Hooks:      engine.Hooks{Environ: os.Environ(), BinDir: t.TempDir(), Output: io.Discard},
-		Notify:     func(ev engine.Event) { events = append(events, ev) },
+		Hooks:      engine.Hooks{Environ: os.Environ(), Output: io.Discard},
+		Notify:     notify,
 		Redactor:   &secret.Redactor{},
 		Now:        func() time.Time { return time.Unix(0, 0) },
-	})
-	result, err := e.Run(context.Background(), req)
-	return result, events, err
+	}
 }
 
 // service makes a service with boxes "name=size" or "name=size<after".
@@ -325,6 +329,23 @@ func TestForbiddenIsNotAbsent(t *testing.T) {
 	}
 }
 
+func TestFlowChoosesAndOrders(t *testing.T) {
+	c := &cloud{boxes: map[string]resource.Attributes{}}
+	services := []*app.Service{service("a", "a=1"), service("b", "b=1"), service("c", "c=1")}
+	entries := &app.Value{Kind: app.Map}
+	a := &app.App{Edition: app.Edition3, File: "s.yaml", Services: services, Root: entries, Flow: []app.Flow{
+		{Pattern: ".", Groups: [][]string{{"a"}}},
+		{Command: "deploy", Groups: [][]string{{"c"}, {"a"}}},
+	}}
+	e := engine.New(config(a, c, func(engine.Event) {}))
+	if _, err := e.Run(context.Background(), engine.Request{Command: "deploy"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"create c", "create a"}, c.changes()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestUnknownCommandsAndServices(t *testing.T) {
 	for _, tc := range []struct {
 		req  engine.Request
@@ -364,15 +385,7 @@ func TestInterruptBeginsNothingNew(t *testing.T) {
 	cancel()
 	c := &cloud{boxes: map[string]resource.Attributes{}}
 	a := &app.App{Edition: app.Edition1, File: "s.yaml", Services: []*app.Service{service("s", "a=1")}, Root: &app.Value{Kind: app.Map}}
-	e := engine.New(engine.Config{
-		App:        a,
-		Components: func(string, diag.Pos) (component.Component, error) { return boxes{c}, nil },
-		Credential: func(string) (*credential.Credential, error) { return nil, errors.New("none") },
-		Env:        func(string) (string, bool) { return "", false },
-		Notify:     func(engine.Event) {},
-		Redactor:   &secret.Redactor{},
-		Now:        time.Now,
-	})
+	e := engine.New(config(a, c, func(engine.Event) {}))
 	_, err := e.Run(ctx, engine.Request{Command: "deploy"})
 	if diag.ExitCode(err) != diag.ExitInterrupted || len(c.changes()) > 0 {
 		t.Errorf("%v, %v", c.changes(), err)
