@@ -126,6 +126,10 @@ type Call struct {
 	// not there yet makes the code unknown instead of an error.
 	Preview bool
 
+	// CodeLater is set when hooks will still build the code of this deploy: it is
+	// not looked at yet.
+	CodeLater bool
+
 	// Trace is told of every request to the cloud; nil when nobody wants to know.
 	Trace func(line string)
 

@@ -31,7 +31,7 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	e.warnShared()
 	for _, level := range e.levels() {
 		for _, s := range level {
-			if s.props.HasUnknown() && len(s.deps) > 0 {
+			if s.props.HasUnknown() && e.learned(s) {
 				problems = append(problems, e.want(ctx, s, req))
 			}
 		}
@@ -57,6 +57,11 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	return errors.Join(problems...)
 }
 
+// learned reports whether the output of a service that s uses is known by now.
+func (e *Engine) learned(s *session) bool {
+	return slices.ContainsFunc(s.deps, func(name string) bool { return e.sessions[name].output != nil })
+}
+
 // want evaluates the props of s and asks the component for its resources. Where
 // hooks or other services have their say first, the result is a preview.
 func (e *Engine) want(ctx context.Context, s *session, req Request) error {
@@ -66,6 +71,7 @@ func (e *Engine) want(ctx context.Context, s *session, req Request) error {
 	command, args := s.command(req)
 	s.call = e.newCall(s, command, args)
 	s.final = !s.props.HasUnknown() && !s.hooked(req, command)
+	s.call.CodeLater = !s.final && req.Command != "plan"
 	return e.desire(ctx, s, !s.final)
 }
 
@@ -286,7 +292,7 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 		return diag.At(unknown.Pos, "%s is not known: the service it comes from was not deployed in this run", unknown.Str()).
 			WithHint("deploy the whole application, or that service first")
 	}
-	s.call.Props = s.props
+	s.call.Props, s.call.CodeLater = s.props, false
 	s.final = true
 	if err := e.desire(ctx, s, false); err != nil {
 		return err

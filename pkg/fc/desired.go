@@ -3,6 +3,7 @@ package fc
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 
 	"github.com/devs/deploy/pkg/app"
@@ -85,6 +86,9 @@ type packer struct {
 }
 
 func (p *packer) pack(code props.Code) (resource.Payload, error) {
+	if p.session.call.CodeLater {
+		return nil, fs.ErrNotExist
+	}
 	packed, err := archive.Pack(p.ctx, archive.Options{
 		Path:        code.Path,
 		ZipJar:      code.ZipJar,
