@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -70,7 +71,22 @@ func (c *Cloud) checkPair(q *call, pair string, algorithm func() hash.Hash, strs
 	}) {
 		return signatureNotMatch(strs[0])
 	}
+	if err := checkMD5(q); err != nil {
+		return err
+	}
 	return c.checkDate(q.Header.Get("Date"), http.TimeFormat, time.RFC1123, time.RFC1123Z)
+}
+
+// checkMD5 compares the body with the Content-MD5 that was signed: the Base64 of
+// the digest (RFC 1864), or of its hexadecimal text, as the 2016-08-15 SDKs write it.
+func checkMD5(q *call) error {
+	signed := q.Header.Get("Content-MD5")
+	sum := md5.Sum(q.body)
+	if signed == "" || signed == base64.StdEncoding.EncodeToString(sum[:]) ||
+		signed == base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))) {
+		return nil
+	}
+	return newError(http.StatusBadRequest, "InvalidArgument", "the body's MD5 is not the Content-MD5 that was signed")
 }
 
 // checkDate compares the client's clock with ours.

@@ -207,6 +207,12 @@ func TestSignatures(t *testing.T) {
 			l.do("GET", "/services", nil).want(t, c.status, c.code)
 		})
 	}
+	t.Run("a body other than the one signed", func(t *testing.T) {
+		l := w.legacy()
+		l.t = t
+		l.header = map[string]string{"content-md5": "AAAA"}
+		l.do("POST", "/services", map[string]any{"serviceName": "x"}).want(t, 400, "InvalidArgument")
+	})
 	t.Run("no date", func(t *testing.T) {
 		req, _ := http.NewRequest("GET", w.server.URL+"/2016-08-15/services", nil)
 		m := hmac.New(sha256.New, []byte(DefaultAccessKeySecret))
