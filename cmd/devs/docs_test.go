@@ -134,8 +134,8 @@ func TestDocs(t *testing.T) {
 	for _, file := range documents(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			r := &reader{}
-			r.begin(t, true)
 			t.Cleanup(func() { r.end(t) })
+			r.begin(t, true)
 			for _, b := range blocksOf(t, file) {
 				t.Run("line"+strconv.Itoa(b.line), func(t *testing.T) { r.read(t, b) })
 			}
@@ -146,9 +146,10 @@ func TestDocs(t *testing.T) {
 // reader follows a document.
 type reader struct {
 	dir    string
-	output string // of the last sh block
-	left   bool   // the last sh block was left out
-	shells []int  // process groups
+	dirs   []string // all there were
+	output string   // of the last sh block
+	left   bool     // the last sh block was left out
+	shells []int    // process groups
 	home   string
 	env    []string // without what a block says
 }
@@ -160,10 +161,12 @@ func (r *reader) begin(t *testing.T, hello bool) {
 	if r.dir, err = os.MkdirTemp("", "devs-docs-"); err != nil {
 		t.Fatal(err)
 	}
-	dir := r.dir
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	r.dirs = append(r.dirs, r.dir)
 	if r.home == "" {
-		r.home = t.TempDir()
+		if r.home, err = os.MkdirTemp("", "devs-docs-home-"); err != nil {
+			t.Fatal(err)
+		}
+		r.dirs = append(r.dirs, r.home)
 		r.env = environ(t, r.home)
 	}
 	if !hello {
@@ -211,7 +214,7 @@ func environ(t *testing.T, home string) []string {
 	return append(env, "GOFLAGS=-mod=mod")
 }
 
-// end ends what the blocks left running.
+// end ends what the blocks left running, and removes their folders.
 func (r *reader) end(t *testing.T) {
 	for _, group := range r.shells {
 		_ = syscall.Kill(-group, syscall.SIGTERM)
@@ -226,6 +229,9 @@ func (r *reader) end(t *testing.T) {
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
+	}
+	for _, dir := range r.dirs {
+		_ = os.RemoveAll(dir)
 	}
 }
 
