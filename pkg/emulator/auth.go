@@ -24,6 +24,11 @@ const maxSkew = 15 * time.Minute
 //   - acs id:sig, the older ROA signature of the same SDKs;
 //   - FC id:sig, the signature of the 2016-08-15 SDKs, and of HTTP triggers.
 func (c *Cloud) authenticate(q *call, withQuery bool) error {
+	if !withQuery { // the body of a request to an HTTP trigger is the function's to read
+		if err := checkMD5(q); err != nil {
+			return err
+		}
+	}
 	header := q.Header.Get("Authorization")
 	scheme, rest, _ := strings.Cut(header, " ")
 	switch {
@@ -70,9 +75,6 @@ func (c *Cloud) checkPair(q *call, pair string, algorithm func() hash.Hash, strs
 		return hmac.Equal(got, mac(algorithm, secret, s))
 	}) {
 		return signatureNotMatch(strs[0])
-	}
-	if err := checkMD5(q); err != nil {
-		return err
 	}
 	return c.checkDate(q.Header.Get("Date"), http.TimeFormat, time.RFC1123, time.RFC1123Z)
 }
