@@ -121,7 +121,7 @@ func (e *Engine) apply(ctx context.Context, s *session, changes []*plan.Change) 
 		})
 	}
 	wg.Wait()
-	return e.failures(ctx, changes, todo)
+	return failures(changes, todo)
 }
 
 // task is one change under way.
@@ -164,7 +164,7 @@ func predecessors(c *plan.Change, todo map[resource.ID]*task) []*task {
 	return before
 }
 
-func (e *Engine) failures(ctx context.Context, changes []*plan.Change, todo map[resource.ID]*task) error {
+func failures(changes []*plan.Change, todo map[resource.ID]*task) error {
 	var errs []error
 	var notTried []string
 	for _, c := range changes {
@@ -177,10 +177,7 @@ func (e *Engine) failures(ctx context.Context, changes []*plan.Change, todo map[
 			errs = append(errs, t.err)
 		}
 	}
-	if ctx.Err() != nil {
-		errs = append(errs, interrupted(ctx))
-	}
-	if len(notTried) > 0 && len(errs) > 0 {
+	if len(notTried) > 0 {
 		errs = append(errs, diag.Errorf("not tried: %s", joinList(notTried)).
 			WithCode(diag.ExitComponent).WithHint("run the same command again once the problem above is solved; what is done stays done"))
 	}

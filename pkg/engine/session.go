@@ -212,6 +212,9 @@ func (e *Engine) open(s *session, req Request) error {
 	if s.cmd = component.Find(s.comp, req.Command); s.cmd == nil {
 		return nil
 	}
+	if !s.selected {
+		return nil // the arguments are for the service that was asked for
+	}
 	if raw, ok := s.comp.(interface{ RawArgs() bool }); ok && raw.RawArgs() {
 		s.args = component.Args{Rest: req.Args}
 		return nil

@@ -41,9 +41,16 @@ func (e *Engine) walk(ctx context.Context, req Request) error {
 	}
 	var errs []error
 	for _, s := range e.selected() {
+		if ctx.Err() != nil {
+			s.status = Skipped
+			continue
+		}
 		if err := e.turn(ctx, s, req); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if ctx.Err() != nil {
+		errs = append(errs, interrupted(ctx))
 	}
 	stage := app.Success
 	if len(errs) > 0 {
@@ -75,10 +82,6 @@ func (e *Engine) around(ctx context.Context, s *session, req Request) error {
 	if failed := e.failedDeps(s); len(failed) > 0 {
 		s.status = Skipped
 		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), joinList(failed)).WithCode(diag.ExitComponent)
-	}
-	if ctx.Err() != nil {
-		s.status = Skipped
-		return interrupted(ctx)
 	}
 	err := e.serviceHooks(ctx, s, req, app.Pre)
 	if err == nil {
