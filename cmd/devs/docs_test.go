@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/devs/deploy/pkg/emulator"
 )
 
 // The documents are tested as a reader would follow them: the blocks of one file
@@ -28,7 +30,8 @@ import (
 //	file PATH   the block becomes this file of the folder
 //	exit CODE   the block must exit with this code
 //	folder      an empty folder from here on
-//	account     without the embedded cloud, with the keys of an account
+//	account     not --embedded: the keys in $ALIYUN_... are those of an account, and
+//	            FC_ENDPOINT leads to it
 //	needs PROG  left out on a machine without this program
 //
 // `go run ./cmd/devs` runs the binary under test; `go test` is not run within
@@ -167,6 +170,9 @@ func (r *reader) begin(t *testing.T, hello bool) {
 			t.Fatal(err)
 		}
 		r.dirs = append(r.dirs, r.home)
+		if err := os.Mkdir(filepath.Join(r.home, "tmp"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		r.env = environ(t, r.home)
 	}
 	if !hello {
@@ -188,17 +194,20 @@ func (r *reader) begin(t *testing.T, hello bool) {
 	}
 }
 
-// environ is the environment of the blocks: the machine's tools, and keys that are
-// no keys.
+// environ is the environment of the blocks: the machine's tools, and the keys of
+// the account.
 func environ(t *testing.T, home string) []string {
 	t.Helper()
 	env := []string{
 		"HOME=" + home,
 		"DEVS_STS_ENDPOINT=http://127.0.0.1:1", // nobody answers whose the keys are
+		"TMPDIR=" + filepath.Join(home, "tmp"),
 		"npm_config_cache=" + filepath.Join(os.TempDir(), "devs-test-npm"),
-		"ALIYUN_ACCOUNT_ID=1234567890123456", "ALIYUN_ACCESS_KEY_ID=LTAI-example-key", "ALIYUN_ACCESS_KEY_SECRET=example-secret-value",
+		"ALIYUN_ACCOUNT_ID=" + emulator.DefaultAccountID,
+		"ALIYUN_ACCESS_KEY_ID=" + emulator.DefaultAccessKeyID,
+		"ALIYUN_ACCESS_KEY_SECRET=" + emulator.DefaultAccessKeySecret,
 	}
-	keep := regexp.MustCompile(`(?i)^(PATH|TMPDIR|LANG|GO[A-Z]*|NPM_CONFIG_[A-Z]*|[A-Z]+_PROXY|SSL_CERT_[A-Z]+)=`)
+	keep := regexp.MustCompile(`(?i)^(PATH|LANG|GO[A-Z]*|NPM_CONFIG_[A-Z]*|[A-Z]+_PROXY|SSL_CERT_[A-Z]+)=`)
 	for _, e := range os.Environ() {
 		if keep.MatchString(e) {
 			env = append(env, e)
@@ -233,6 +242,31 @@ func (r *reader) end(t *testing.T) {
 	for _, dir := range r.dirs {
 		_ = os.RemoveAll(dir)
 	}
+}
+
+// account serves the account from here on, in a process like every other, and
+// returns its address.
+func (r *reader) account(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(r.home, "account")
+	if url, ok := emulator.Locate(dir); ok {
+		return url
+	}
+	cmd := exec.Command("devs", "emulator", "--listen", "127.0.0.1:0", "--state", dir)
+	cmd.Env, cmd.SysProcAttr = r.env, &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait() }()
+	r.shells = append(r.shells, cmd.Process.Pid)
+	for range 500 {
+		if url, ok := emulator.Locate(dir); ok {
+			return url
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the account does not answer")
+	return ""
 }
 
 func (r *reader) read(t *testing.T, b *block) {
@@ -277,9 +311,11 @@ func (r *reader) run(t *testing.T, b *block, text string) {
 			}
 		}
 	}
-	env := append(slices.Clone(r.env), "PWD="+r.dir, "DEVS_EMBEDDED=1")
+	env := append(slices.Clone(r.env), "PWD="+r.dir)
 	if _, ok := b.comment("account"); ok {
-		env = append(env, "DEVS_EMBEDDED=", "AccountID=1234567890123456", "AccessKeyID=LTAI-example-key", "AccessKeySecret=example-secret-value")
+		env = append(env, "FC_ENDPOINT="+r.account(t))
+	} else {
+		env = append(env, "DEVS_EMBEDDED=1")
 	}
 	want := "0"
 	if words, ok := b.comment("exit"); ok {
