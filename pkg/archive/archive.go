@@ -31,6 +31,10 @@ const (
 
 	// maxWorkers bounds the memory that compression takes on large machines.
 	maxWorkers = 16
+
+	// filesPerWorker and bytesPerWorker are what a further worker is worth.
+	filesPerWorker = 32
+	bytesPerWorker = 1 << 18
 )
 
 // Options says what to pack and how.
@@ -127,7 +131,7 @@ func packFolder(ctx context.Context, opts Options) (*Package, error) {
 // packSources writes the zip of sources.
 func packSources(ctx context.Context, opts Options, sources []source) (*Package, error) {
 	s := newStore(opts)
-	c := &compressor{open: os.Open, workers: workers(opts.Workers)}
+	c := &compressor{open: os.Open, workers: workers(opts.Workers, sources)}
 	entries, err := c.run(ctx, s, sources)
 	if err != nil {
 		return nil, s.abandon(err)
@@ -135,11 +139,17 @@ func packSources(ctx context.Context, opts Options, sources []source) (*Package,
 	return s.seal(entries), nil
 }
 
-func workers(n int) int {
+// workers returns how many workers compress sources when n are allowed: a few small
+// files are done before a second worker is ready, which has about 1 MB to set up.
+func workers(n int, sources []source) int {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	return min(n, maxWorkers)
+	var total int64
+	for i := range sources {
+		total += sources[i].size()
+	}
+	return int(min(int64(n), maxWorkers, 1+int64(len(sources))/filesPerWorker+total/bytesPerWorker))
 }
 
 func sentAsIs(opts Options) bool {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -341,5 +342,37 @@ func TestOddNames(t *testing.T) {
 	}
 	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0].Summary, `\xff\xfe`) {
 		t.Errorf("warnings %v", p.Warnings)
+	}
+}
+
+func TestWorkersAreNoMoreThanTheWork(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, make([]byte, 3*bytesPerWorker), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		allowed int
+		sources []source
+		want    int
+	}{
+		{4, nil, 1},
+		{4, make([]source, filesPerWorker-1), 1},
+		{4, make([]source, filesPerWorker), 2},
+		{4, make([]source, 100*filesPerWorker), 4},
+		{100, make([]source, 100*filesPerWorker), maxWorkers},
+		{2, []source{{info: info}}, 2},
+		{8, []source{{info: info}}, 4},
+	} {
+		if got := workers(c.allowed, c.sources); got != c.want {
+			t.Errorf("workers(%d, %d sources) = %d, want %d", c.allowed, len(c.sources), got, c.want)
+		}
+	}
+	if got := workers(0, make([]source, 100*filesPerWorker)); got != min(runtime.GOMAXPROCS(0), maxWorkers) {
+		t.Errorf("%d workers by default", got)
 	}
 }
