@@ -49,7 +49,7 @@ func Output(v *app.Value, format Format) ([]byte, error) {
 	var b bytes.Buffer
 	enc := yaml.NewEncoder(&b)
 	enc.SetIndent(2)
-	if err := enc.Encode(nodeOf(v)); err != nil {
+	if err := enc.Encode(nodes{}.of(v)); err != nil {
 		return nil, fmt.Errorf("encoding the result: %w", err)
 	}
 	return b.Bytes(), enc.Close()
@@ -98,7 +98,11 @@ func jsonOf(v *app.Value) ([]byte, error) {
 	return json.Marshal(v.Plain())
 }
 
-func nodeOf(v *app.Value) *yaml.Node {
+// nodes makes the nodes of a YAML document. It remembers those of texts, of which
+// most come again (keys above all): the library takes long to make one.
+type nodes map[string]*yaml.Node
+
+func (m nodes) of(v *app.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	if v == nil {
 		return n
@@ -107,32 +111,39 @@ func nodeOf(v *app.Value) *yaml.Node {
 	case app.List:
 		n = &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v.Items {
-			n.Content = append(n.Content, nodeOf(item))
+			n.Content = append(n.Content, m.of(item))
 		}
 	case app.Map:
 		n = &yaml.Node{Kind: yaml.MappingNode}
 		for _, e := range v.Entries {
-			n.Content = append(n.Content, textNode(e.Key), nodeOf(e.Value))
+			n.Content = append(n.Content, m.text(e.Key), m.of(e.Value))
 		}
 	case app.Null:
 	case app.Unknown:
-		n = textNode(v.Plain().(app.UnknownValue).String())
+		n = m.text(v.Plain().(app.UnknownValue).String())
 	default:
 		if v.Secret {
-			return textNode(secret.Mask)
+			return m.text(secret.Mask)
+		}
+		if s, ok := v.Scalar.(string); ok {
+			return m.text(s)
 		}
 		n = new(yaml.Node)
 		if err := n.Encode(v.Scalar); err != nil {
-			return textNode(v.Str())
+			return m.text(v.Str())
 		}
 	}
 	return n
 }
 
-func textNode(s string) *yaml.Node {
-	n := new(yaml.Node)
-	if err := n.Encode(s); err != nil {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+func (m nodes) text(s string) *yaml.Node {
+	n := m[s]
+	if n == nil {
+		n = new(yaml.Node)
+		if err := n.Encode(s); err != nil {
+			n = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+		}
+		m[s] = n
 	}
 	return n
 }
