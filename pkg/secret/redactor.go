@@ -47,8 +47,11 @@ func (r *Redactor) Allow(name string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if slices.Contains(r.plain, name) {
+		return
+	}
 	r.plain = append(r.plain, name)
-	r.forms = slices.DeleteFunc(r.forms, r.allowed)
+	r.forms = slices.DeleteFunc(r.forms, func(form string) bool { return strings.Contains(name, form) })
 }
 
 func (r *Redactor) allowed(form string) bool {
