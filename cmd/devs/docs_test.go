@@ -175,20 +175,18 @@ func (r *reader) begin(t *testing.T, hello bool) {
 		}
 		r.env = environ(t, r.home)
 	}
+	for _, name := range []string{"go.mod", "go.sum"} { // examples in Go use what this module uses
+		data, err := os.ReadFile(root(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.write(t, name, string(data))
+	}
 	if !hello {
 		return
 	}
 	for _, to := range []string{".", "testdata/apps/hello"} {
 		if err := os.CopyFS(filepath.Join(r.dir, to), os.DirFS(root("testdata", "apps", "hello"))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"go.mod", "go.sum"} { // for examples that use a module of this one
-		data, err := os.ReadFile(root(name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(r.dir, name), data, 0o644)
-		}
-		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,6 +200,7 @@ func environ(t *testing.T, home string) []string {
 		"HOME=" + home,
 		"DEVS_STS_ENDPOINT=http://127.0.0.1:1", // nobody answers whose the keys are
 		"TMPDIR=" + filepath.Join(home, "tmp"),
+		"npm_config_prefer_offline=true",
 		"npm_config_cache=" + filepath.Join(os.TempDir(), "devs-test-npm"),
 		"ALIYUN_ACCOUNT_ID=" + emulator.DefaultAccountID,
 		"ALIYUN_ACCESS_KEY_ID=" + emulator.DefaultAccessKeyID,
