@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -70,3 +72,41 @@ func BenchmarkPack20000(b *testing.B) { benchmarkPack(b, 20_000, 15_000) }
 
 // BenchmarkPackSmall packs a function of ten small files.
 func BenchmarkPackSmall(b *testing.B) { benchmarkPack(b, 10, 4_000) }
+
+// benchmarkOther has a program pack the same tree, for comparison: it runs in the
+// folder, and PACKAGE in its arguments is the file to write.
+func benchmarkOther(b *testing.B, name string, args ...string) {
+	if _, err := exec.LookPath(name); err != nil {
+		b.Skipf("%s is not on this machine", name)
+	}
+	dir, out := b.TempDir(), filepath.Join(b.TempDir(), "package.zip")
+	for i, arg := range args {
+		args[i] = strings.ReplaceAll(arg, "PACKAGE", strings.TrimSuffix(out, ".zip"))
+	}
+	b.SetBytes(dependencies(b, dir, 20_000, 15_000))
+	for b.Loop() {
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		if text, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, text)
+		}
+		info, err := os.Stat(out)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size()), "package-bytes")
+		if err := os.Remove(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkZip20000 is BenchmarkPack20000 by Info-ZIP.
+func BenchmarkZip20000(b *testing.B) {
+	benchmarkOther(b, "zip", "-r", "-q", "PACKAGE.zip", ".")
+}
+
+// BenchmarkMakeArchive20000 is BenchmarkPack20000 by shutil.make_archive of Python.
+func BenchmarkMakeArchive20000(b *testing.B) {
+	benchmarkOther(b, "python3", "-c", `import shutil, sys; shutil.make_archive(sys.argv[1], "zip", ".")`, "PACKAGE")
+}
