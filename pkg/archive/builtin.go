@@ -7,21 +7,18 @@ import "strings"
 // runtime gets those that hold for all.
 func FunctionIgnores(runtime string) []string {
 	rules := []string{
-		// What the tool that users come from leaves out.
 		".git", ".svn", ".env", ".DS_Store", "template.packaged.yml", ".nas.yml",
-		".s/nas", ".s/tmp", ".s/package",
-		// What it leaves behind beside the template on one machine and not on
-		// another: state, build records and caches. They are not the user's
-		// code, and would make every deploy differ from the one before.
-		".s/*.json", ".s/build", ".s/fc-build", ".s/fc-cache", ".s/opt", ".s/zip", ".s/code",
+		// The folder of the tools' own state beside the template: records, caches,
+		// builds, the embedded cloud. It is not the user's code, differs from one
+		// machine and deploy to the next, and holds what nobody else may read.
+		".s/*",
 	}
-	switch {
-	case strings.HasPrefix(runtime, "nodejs"):
-		rules = append(rules, ".s/python")
-	case strings.HasPrefix(runtime, "python"):
+	nodejs, php := strings.HasPrefix(runtime, "nodejs"), strings.HasPrefix(runtime, "php")
+	if php || strings.HasPrefix(runtime, "python") {
 		rules = append(rules, "node_modules")
-	case strings.HasPrefix(runtime, "php"):
-		rules = append(rules, "node_modules", ".s/python")
+	}
+	if !nodejs && !php {
+		rules = append(rules, "!.s/python") // packages that a build put there
 	}
 	return rules
 }

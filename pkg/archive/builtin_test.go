@@ -52,10 +52,11 @@ func TestTemplateDir(t *testing.T) {
 
 func TestFunctionIgnores(t *testing.T) {
 	tree := []string{
-		".DS_Store", ".env", ".git/HEAD", ".nas.yml", ".s/1-cn-hangzhou-svc.json", ".s/build/artifacts/a", ".s/fc-build/b.json",
-		".s/fc-cache/c.json", ".s/nas/a", ".s/package/a", ".s/tmp/a", ".s/zip/a", ".svn/a", "lib/.DS_Store", "lib/.env", "template.packaged.yml",
+		".DS_Store", ".env", ".git/HEAD", ".nas.yml", ".s/1-cn-hangzhou-svc.json", ".s/build/artifacts/a",
+		".s/cloud/address", ".s/cloud/identity", ".s/cloud/packages/0.zip", ".s/fc-build/b.json",
+		".s/fc-cache/c.json", ".s/nas/a", ".s/new/a", ".s/package/a", ".s/tmp/a", ".s/zip/a", ".svn/a", "lib/.DS_Store", "lib/.env", "template.packaged.yml",
 	}
-	kept := []string{".fcignore", ".s/python/m.py", "lib/.s/tmp/x", "node_modules/m/index.js", "s.yaml"}
+	kept := []string{".fcignore", ".s/python/m.py", "lib/.s/cloud/x", "node_modules/m/index.js", "s.yaml"}
 	dir := t.TempDir()
 	for _, f := range slices.Concat(tree, kept) {
 		write(t, filepath.Join(dir, f), "")
@@ -72,6 +73,10 @@ func TestFunctionIgnores(t *testing.T) {
 		if got := paths(pack(t, Options{Path: dir, Ignore: FunctionIgnores(runtime)})); got != strings.Join(want, " ") {
 			t.Errorf("runtime %q packs %s\nwant %s", runtime, got, want)
 		}
+	}
+	write(t, filepath.Join(dir, IgnoreFile), "!.s/new")
+	if got := paths(pack(t, Options{Path: dir, Ignore: FunctionIgnores("nodejs16")})); got != ".fcignore .s/new/a lib/.s/cloud/x node_modules/m/index.js s.yaml" {
+		t.Errorf("%s cannot take back a folder below .s: %s", IgnoreFile, got)
 	}
 	write(t, filepath.Join(dir, IgnoreFile), "*\n!lib/\n!lib/.env")
 	if got := paths(pack(t, Options{Path: dir, Ignore: FunctionIgnores("")})); got != "lib/.env" {
