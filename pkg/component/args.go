@@ -13,8 +13,9 @@ import (
 )
 
 // ParseArgs parses what stands behind a command's name. extra are flags that do
-// not belong to the component, such as the engine's. Wrong arguments are
-// Problems with exit code ExitComponent, as the commands of components have it.
+// not belong to the component, such as the engine's. Unknown flags and words are
+// Problems with exit code ExitTool; a sub-command or choice that the component does
+// not have is one with ExitComponent.
 func ParseArgs(cmd *Command, extra []Flag, args []string) (Args, error) {
 	flags := append(slices.Clone(cmd.Flags), extra...)
 	set := FlagSet(cmd.Name, flags)
@@ -42,6 +43,10 @@ func ParseArgs(cmd *Command, extra []Flag, args []string) (Args, error) {
 	} else if len(cmd.Subs) > 0 && !slices.Contains(cmd.Subs, "") {
 		return Args{}, diag.Errorf("%s needs a sub-command", cmd.Name).
 			WithCode(diag.ExitComponent).WithHint("use one of: %s", strings.Join(named(cmd.Subs), ", "))
+	}
+	if len(out.Rest) > 0 {
+		return Args{}, diag.Errorf("%s: unexpected argument %q", cmd.Name, out.Rest[0]).
+			WithHint("see devs %s --help", cmd.Name)
 	}
 	return out, nil
 }
@@ -90,7 +95,7 @@ func (f Flag) value(set *pflag.FlagSet) any {
 }
 
 func usage(cmd *Command, flags []Flag, err error) error {
-	p := diag.Errorf("%s: %v", cmd.Name, err).WithCode(diag.ExitComponent)
+	p := diag.Errorf("%s: %v", cmd.Name, err)
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}

@@ -20,11 +20,11 @@ var deploy = component.Command{
 
 func TestParseArgs(t *testing.T) {
 	extra := []component.Flag{{Name: "assume-yes", Short: "y", Type: component.BoolFlag}}
-	args, err := component.ParseArgs(&deploy, extra, []string{"function", "--type", "code", "-y", "--trigger-name", "a", "--trigger-name=b", "--target", "0", "rest"})
+	args, err := component.ParseArgs(&deploy, extra, []string{"function", "--type", "code", "-y", "--trigger-name", "a", "--trigger-name=b", "--target", "0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := component.Args{Sub: "function", Rest: []string{"rest"}, Flags: map[string]any{
+	want := component.Args{Sub: "function", Rest: []string{}, Flags: map[string]any{
 		"type": "code", "assume-yes": true, "trigger-name": []string{"a", "b"}, "target": 0,
 	}}
 	if d := cmp.Diff(want, args); d != "" {
@@ -44,16 +44,18 @@ func TestParseArgsRefuses(t *testing.T) {
 		cmd  *component.Command
 		args []string
 		hint string
+		code int
 	}{
-		{&deploy, []string{"fnction"}, "did you mean function?"},
-		{&deploy, []string{"--type", "both"}, "use one of: code, config"},
-		{&deploy, []string{"--typ", "code"}, "did you mean --type?"},
-		{&deploy, []string{"--target", "many"}, "see devs deploy --help"},
-		{&sub, nil, "use one of: list, publish"},
+		{&deploy, []string{"fnction"}, "did you mean function?", diag.ExitComponent},
+		{&deploy, []string{"--type", "both"}, "use one of: code, config", diag.ExitComponent},
+		{&deploy, []string{"--typ", "code"}, "did you mean --type?", diag.ExitTool},
+		{&deploy, []string{"--target", "many"}, "see devs deploy --help", diag.ExitTool},
+		{&deploy, []string{"function", "extra"}, "see devs deploy --help", diag.ExitTool},
+		{&sub, nil, "use one of: list, publish", diag.ExitComponent},
 	} {
 		_, err := component.ParseArgs(c.cmd, nil, c.args)
 		p, ok := err.(*diag.Problem)
-		if !ok || p.Code != diag.ExitComponent || p.Hint != c.hint {
+		if !ok || diag.ExitCode(err) != c.code || p.Hint != c.hint {
 			t.Errorf("%v: %v, hint %q", c.args, err, p.Hint)
 		}
 	}

@@ -20,6 +20,10 @@ func (c Catalogue) Lookup(name string, pos diag.Pos) (Component, error) {
 	if newComponent, ok := c[base]; ok {
 		return newComponent(), nil
 	}
+	if base == "fc3" {
+		return nil, diag.At(pos, "component %q (Function Compute 3.0) is not part of devs yet", name).
+			WithHint("component: fc is Function Compute 2.0, another API with other props")
+	}
 	names := slices.Sorted(maps.Keys(c))
 	return nil, diag.At(pos, "component %q is not part of devs", name).
 		WithHint("%s", diag.DidYouMean(base, names))

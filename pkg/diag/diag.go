@@ -135,23 +135,34 @@ func List(err error) []error {
 }
 
 // Render returns err as the user sees it: a paragraph for each problem, with the
-// place first, then details, then the hint.
+// place first, then details, then the hint. What several services complain of in
+// the same words is said once.
 func Render(err error) string {
 	var b strings.Builder
+	said := map[string]bool{}
 	for _, e := range List(err) {
-		fmt.Fprintf(&b, "error: %s\n", e)
-		p, ok := errors.AsType[*Problem](e)
-		if !ok {
-			continue
+		if text := paragraph(e); !said[text] {
+			said[text] = true
+			b.WriteString(text)
 		}
-		if p.Detail != "" {
-			for line := range strings.Lines(strings.TrimRight(p.Detail, "\n") + "\n") {
-				b.WriteString("  " + line)
-			}
+	}
+	return b.String()
+}
+
+func paragraph(e error) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "error: %s\n", e)
+	p, ok := errors.AsType[*Problem](e)
+	if !ok {
+		return b.String()
+	}
+	if p.Detail != "" {
+		for line := range strings.Lines(strings.TrimRight(p.Detail, "\n") + "\n") {
+			b.WriteString("  " + line)
 		}
-		if p.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s\n", p.Hint)
-		}
+	}
+	if p.Hint != "" {
+		fmt.Fprintf(&b, "hint: %s\n", p.Hint)
 	}
 	return b.String()
 }

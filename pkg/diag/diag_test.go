@@ -46,6 +46,7 @@ func TestRender(t *testing.T) {
 	err := errors.Join(
 		diag.At(diag.Pos{File: "s.yaml", Line: 2, Column: 5}, "unknown key %q", "Handler").WithHint("did you mean handler?"),
 		nil,
+		diag.At(diag.Pos{File: "s.yaml", Line: 2, Column: 5}, "unknown key %q", "Handler").WithHint("did you mean handler?"),
 		errors.Join(diag.Errorf("second").WithDetail("a\nb\n")),
 	)
 	want := "error: s.yaml:2:5: unknown key \"Handler\"\nhint: did you mean handler?\nerror: second\n  a\n  b\n"

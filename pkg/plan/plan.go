@@ -105,7 +105,9 @@ func (p *Plan) Counts() Counts {
 			case Delete:
 				n.Delete++
 			case None:
-				n.None++
+				if c.Found != nil { // else it is absent, and wanted so
+					n.None++
+				}
 			}
 		}
 	}

@@ -47,12 +47,12 @@ func note(c *plan.Change) string {
 	switch {
 	case c.Action == plan.None:
 		return " (no change)"
-	case c.Action == plan.Replace:
-		return " (replaced: a field that cannot be changed differs)"
 	case c.Decision == plan.Leave:
 		return " (differs; left as it is online)"
 	case c.Decision == plan.Refuse:
 		return " (differs; deploy asks for --use-local or --use-remote)"
+	case c.Action == plan.Replace:
+		return " (replaced: a field that cannot be changed differs)"
 	}
 	return ""
 }

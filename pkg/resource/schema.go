@@ -281,7 +281,48 @@ func (s Schema) compare(field, path string, old, new any, defaults bool, diffs *
 	if defaults && new == nil {
 		new = rule.Default
 	}
+	if holdsSecret(old) || holdsSecret(new) {
+		old, new = conceal(old), conceal(new) // the other side is what the secret was, or will be
+	}
 	*diffs = append(*diffs, Difference{Path: path, Field: field, Old: old, New: new, Immutable: rule.Immutable || s.rule(field).Immutable})
+}
+
+// holdsSecret reports whether v is or contains a secret.
+func holdsSecret(v any) bool {
+	switch x := v.(type) {
+	case secret.String:
+		return true
+	case []any:
+		return slices.ContainsFunc(x, holdsSecret)
+	case map[string]any:
+		for _, item := range x {
+			if holdsSecret(item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// conceal returns v with every leaf that is a value as a secret.
+func conceal(v any) any {
+	switch x := v.(type) {
+	case nil, secret.String, app.UnknownValue:
+		return v
+	case []any:
+		out := make([]any, len(x))
+		for i, item := range x {
+			out[i] = conceal(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(x))
+		for key, item := range x {
+			out[key] = conceal(item)
+		}
+		return out
+	}
+	return secret.New(fmt.Sprint(v))
 }
 
 // equal compares canonical values; an unknown equals nothing, not even itself.

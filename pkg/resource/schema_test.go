@@ -2,6 +2,8 @@ package resource_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,6 +78,15 @@ func TestSecretsCompareByValue(t *testing.T) {
 	}
 	if _, ok := diffs[0].Old.(secret.String); !ok {
 		t.Error("the old value is not secret")
+	}
+}
+
+func TestSecretOnOneSideHidesTheOther(t *testing.T) {
+	found := resource.Attributes{"args": []any{"--token", "canary-old"}, "payload": "canary-old", "n": int64(4711)}
+	want := resource.Attributes{"args": []any{"--token", secret.New("canary-new")}, "payload": secret.New("canary-new"), "n": secret.New("x")}
+	diffs := (resource.Schema{}).Compare(found, want, nil)
+	if text := fmt.Sprintf("%+v", diffs); len(diffs) != 3 || strings.Contains(text, "canary") || strings.Contains(text, "4711") {
+		t.Errorf("got %s", text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -64,9 +65,7 @@ func encodings(v string) []string {
 		return nil
 	}
 	forms := []string{v, trimmed}
-	if quoted, err := json.Marshal(v); err == nil {
-		forms = append(forms, string(quoted[1:len(quoted)-1]))
-	}
+	forms = append(forms, jsonForms(v)...)
 	forms = append(forms, url.QueryEscape(v), url.PathEscape(v))
 	// Base64 of a value inside a longer text depends on where it starts: the
 	// middle part, which the neighbours do not touch, is hidden for each start.
@@ -86,6 +85,23 @@ func encodings(v string) []string {
 		forms = append(forms, strings.TrimSpace(line))
 	}
 	return forms
+}
+
+// jsonForms returns v as JSON writers spell it: with and without the escaping of
+// HTML, and in ASCII alone.
+func jsonForms(v string) []string {
+	var forms []string
+	for _, html := range []bool{true, false} {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(html)
+		if err := e.Encode(v); err == nil {
+			text := strings.TrimSuffix(b.String(), "\n")
+			forms = append(forms, text[1:len(text)-1])
+		}
+	}
+	ascii := strconv.QuoteToASCII(v)
+	return append(forms, ascii[1:len(ascii)-1])
 }
 
 // Redact returns text with every known secret replaced.

@@ -53,8 +53,14 @@ func TestRedactFindsEveryForm(t *testing.T) {
 	var r secret.Redactor
 	r.Add(canary, "line one of a key\nline two of a key\n", "abc")
 	quoted, _ := json.Marshal(canary)
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(canary); err != nil {
+		t.Fatal(err)
+	}
 	forms := []string{
-		canary, string(quoted), url.QueryEscape(canary), url.PathEscape(canary),
+		canary, string(quoted), plain.String(), url.QueryEscape(canary), url.PathEscape(canary),
 		base64.StdEncoding.EncodeToString([]byte(canary)),
 		base64.StdEncoding.EncodeToString([]byte("user:" + canary + ":rest")),
 		base64.URLEncoding.EncodeToString([]byte("x" + canary)),
