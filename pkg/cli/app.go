@@ -57,7 +57,7 @@ func (t *tool) newAppCommand(c component.Command) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if helpWanted(rest) {
+			if t.Help {
 				return cmd.Help()
 			}
 			return t.runApp(cmd.Context(), "", c.Name, rest)
@@ -88,16 +88,12 @@ func (t *tool) allFlags() []component.Flag {
 	var flags []component.Flag
 	for _, c := range t.commands() {
 		for _, f := range appFlags(&c) {
-			if !slices.ContainsFunc(flags, func(k component.Flag) bool { return k.Name == f.Name || k.Short == f.Short }) {
+			if !slices.ContainsFunc(flags, func(k component.Flag) bool { return k.Name == f.Name || k.Short != "" && k.Short == f.Short }) {
 				flags = append(flags, f)
 			}
 		}
 	}
 	return flags
-}
-
-func helpWanted(args []string) bool {
-	return slices.Contains(args, "-h") || slices.Contains(args, "--help")
 }
 
 // runWords runs `<service> <command> …` or `<command> …` for words whose first is
@@ -146,9 +142,12 @@ func (t *tool) load() (*app.App, error) {
 	return a, nil
 }
 
-func (t *tool) warn(format string, args ...any) {
+func (t *tool) warn(format string, args ...any) { t.note("warning: "+format, args...) }
+
+// note tells the user something on standard error.
+func (t *tool) note(format string, args ...any) {
 	if !t.Silent {
-		fmt.Fprintf(t.IO.Err, "warning: "+format+"\n", args...)
+		fmt.Fprintf(t.IO.Err, format+"\n", args...)
 	}
 }
 

@@ -130,18 +130,15 @@ the file; with a service's name before it, for that one.`,
 // dispatch runs what is no command of the tool: `<service> <command>`, a command
 // that only a local component has, or a mistake.
 func (t *tool) dispatch(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 || slices.Contains([]string{"-h", "--help"}, args[0]) {
-		return cmd.Help()
-	}
-	if slices.Contains([]string{"-v", "--version"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"-v", "--version"}, args[0]) {
 		return t.printVersion()
 	}
 	rest, err := t.extract(args, t.allFlags())
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 {
-		return cmd.Help()
+	if t.Help || len(rest) == 0 {
+		return helpFor(cmd, rest)
 	}
 	if strings.HasPrefix(rest[0], "-") {
 		return diag.Errorf("unknown flag %s", rest[0]).WithHint("see devs --help")
@@ -151,9 +148,19 @@ func (t *tool) dispatch(cmd *cobra.Command, args []string) error {
 		if len(rest) == 0 {
 			return diag.Errorf("exec needs a command").WithHint("write devs deploy instead of devs exec -- deploy")
 		}
-		return t.runApp(cmd.Context(), "", rest[0], rest[1:])
+		return t.runWords(cmd.Context(), rest)
 	}
 	return t.runWords(cmd.Context(), rest)
+}
+
+// helpFor shows the help of the command among the words, else that of cmd.
+func helpFor(cmd *cobra.Command, words []string) error {
+	for _, w := range words {
+		if found, _, err := cmd.Root().Find([]string{w}); err == nil && found != cmd.Root() {
+			return found.Help()
+		}
+	}
+	return cmd.Help()
 }
 
 // getenv returns a variable of the environment.
@@ -179,17 +186,17 @@ func (t *tool) truthy(name string) bool {
 
 // writeResult prints a result on standard output and into --output-file.
 func (t *tool) writeResult(data []byte) error {
-	if t.OutputFile != "" {
-		path := t.path(t.OutputFile)
-		if err := os.WriteFile(path, []byte(t.redactor.Redact(string(data))), 0o644); err != nil {
-			return diag.Errorf("writing the result: %v", err).WithHint("check --output-file %s", t.OutputFile)
-		}
-	}
 	if _, err := t.IO.Out.Write(data); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
 	if n := len(data); t.IO.OutTTY && n > 0 && data[n-1] != '\n' {
 		_, _ = io.WriteString(t.IO.Out, "\n")
+	}
+	if t.OutputFile == "" {
+		return nil
+	}
+	if err := os.WriteFile(t.path(t.OutputFile), []byte(t.redactor.Redact(string(data))), 0o644); err != nil {
+		return diag.Errorf("writing the result to a file: %v", err).WithHint("check --output-file %s", t.OutputFile)
 	}
 	return nil
 }

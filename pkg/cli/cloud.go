@@ -65,9 +65,12 @@ func lastAddress(dir string) string {
 
 func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Server, error) {
 	cfg := emulator.Config{
-		Dir:    dir,
-		Runner: runner.New(runner.Config{Dir: filepath.Join(dir, "run"), Env: t.runnerEnv(), Now: t.Now}),
-		Now:    t.Now,
+		Dir: dir,
+		Runner: runner.New(runner.Config{
+			Dir: filepath.Join(dir, "run"), Env: t.runnerEnv(), Now: t.Now,
+			Log: func(line string) { t.note("cloud: %s", line) },
+		}),
+		Now: t.Now,
 	}
 	if t.Debug {
 		cfg.Log = func(e emulator.Event) {

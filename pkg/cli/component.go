@@ -26,14 +26,14 @@ s.yaml.`,
 }
 
 func (t *tool) runCLI(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-		return cmd.Help()
-	}
 	props := component.Flag{Name: "props", Short: "p", Type: component.StringFlag, Usage: "props as JSON"}
 	old := component.Flag{Name: "prop", Type: component.StringFlag, Usage: "the same as --props"}
 	rest, err := t.extract(args, append(t.allFlags(), props, old))
 	if err != nil {
 		return err
+	}
+	if t.Help || len(rest) == 0 {
+		return helpFor(cmd, rest[min(1, len(rest)):])
 	}
 	comp, err := t.components.Lookup(rest[0], diag.Pos{})
 	if err != nil {

@@ -23,6 +23,7 @@ type globals struct {
 	Silent          bool
 	SkipActions     bool
 	AllowUnresolved bool
+	Help            bool // only where extract parses; cobra has its own elsewhere
 }
 
 func (g *globals) register(set *pflag.FlagSet) {
@@ -53,6 +54,7 @@ func (g *globals) check() error {
 func (g *globals) extract(args []string, known []component.Flag) ([]string, error) {
 	set := pflag.NewFlagSet("devs", pflag.ContinueOnError)
 	g.register(set)
+	set.BoolVarP(&g.Help, "help", "h", false, "")
 	rest, err := take(set, component.FlagSet("command", known), args)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (t *tool) confirm(p *plan.Plan, yes bool) (bool, error) {
 		return true, nil
 	}
 	fmt.Fprint(t.IO.Err, report.PlanText(p))
-	if !t.IO.Interactive() {
+	if t.inCI() || !t.IO.Interactive() {
 		return false, notAlone("remove deletes the resources above and was not confirmed", "-y")
 	}
 	fmt.Fprint(t.IO.Err, "Delete them? [y/N] ")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/devs/deploy/pkg/app"
@@ -76,18 +77,25 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		cfg.AutoDomain = cloud.autoDomain
 		environ = append(environ[:len(environ):len(environ)], envEmbedded+"=1", envEmbeddedDir+"="+cloud.dir)
 	}
-	links, remove, err := hook.LinkDir(os.TempDir(), t.Executable)
-	if err != nil {
-		return nil, err
+	cfg.Hooks = engine.Hooks{Environ: environ, Output: t.IO.Err}
+	if !t.SkipActions && hasActions(a) {
+		links, remove, err := hook.LinkDir(os.TempDir(), t.Executable)
+		if err != nil {
+			return nil, diag.Errorf("making a folder for the hooks: %v", err).WithHint("let TMPDIR name a folder that can be written")
+		}
+		w.cleanup = append(w.cleanup, remove)
+		cfg.Hooks.BinDir = links
 	}
-	w.cleanup = append(w.cleanup, remove)
-	cfg.Hooks = engine.Hooks{Environ: environ, BinDir: links, Output: t.IO.Err}
 	if terminal, ok := t.IO.In.(*os.File); ok && t.IO.Interactive() {
 		cfg.Hooks.Terminal = terminal
 	}
 	cfg.Components = t.finder(ctx, a, environ)
 	w.engine = engine.New(cfg)
 	return w, nil
+}
+
+func hasActions(a *app.App) bool {
+	return len(a.Actions) > 0 || slices.ContainsFunc(a.Services, func(s *app.Service) bool { return len(s.Actions) > 0 })
 }
 
 // lookupTimeout bounds the question whose a credential is.
@@ -101,7 +109,7 @@ func (t *tool) credential(ctx context.Context, resolver *credential.Resolver, al
 		return nil, err
 	}
 	cred := *found
-	if cred.Fallback {
+	if cred.Fallback && alias != "default" {
 		t.warn("the credential %s was not found; using the one of %s", alias, cred.Source)
 	}
 	if endpoint := cmp.Or(t.Endpoint, t.env("FC_ENDPOINT")); endpoint != "" {

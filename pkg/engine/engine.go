@@ -94,9 +94,10 @@ type Engine struct {
 	sessions map[string]*session
 	order    []*session
 
-	mu     sync.Mutex                   // guards the events and the maps below
-	found  map[foundKey]*resource.Found // nil: known to be absent
-	own    map[foundKey]bool            // changed by this run
+	mu     sync.Mutex                      // guards the events and the maps below
+	found  map[foundKey]*resource.Found    // nil: known to be absent
+	own    map[foundKey]bool               // changed by this run
+	united map[foundKey]*resource.Resource // what several services declare, as one
 	warned map[Warning]bool
 	creds  map[string]func() (*credential.Credential, error)
 }
@@ -127,7 +128,9 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Result, error) {
 		return &Result{Plan: &plan.Plan{}}, err
 	}
 	defer e.close()
-	if err := e.survey(ctx, req); err != nil {
+	if err := e.survey(ctx, req); ctx.Err() != nil {
+		return &Result{Plan: &plan.Plan{}}, interrupted(ctx)
+	} else if err != nil {
 		return &Result{Plan: &plan.Plan{}}, err
 	}
 	result := &Result{Plan: e.plan(req)}

@@ -10,9 +10,6 @@ import (
 	"github.com/devs/deploy/pkg/hook"
 )
 
-// Variables in which hooks find the keys of their service.
-var credentialVariables = []string{"AccountID", "AccessKeyID", "AccessKeySecret", "SecurityToken"}
-
 // serviceHooks runs the hooks of a service around the command.
 func (e *Engine) serviceHooks(ctx context.Context, s *session, req Request, stage app.Stage) error {
 	actions, err := hook.Match(s.svc.Actions, stage, req.Command)
@@ -30,7 +27,7 @@ func (e *Engine) serviceHooks(ctx context.Context, s *session, req Request, stag
 		Service:      s.name(),
 		Component:    s.svc.Component.Str(),
 		Props:        s.props,
-		Output:       s.output,
+		Output:       s.result,
 		AllowFailure: s.svc.AllowFailure,
 	})
 	if stage == app.Pre && out.Props != s.props {
@@ -50,8 +47,8 @@ func (e *Engine) globalHooks(ctx context.Context, req Request, stage app.Stage) 
 	}
 	output := &app.Value{Kind: app.Map}
 	for _, s := range e.order {
-		if s.output != nil {
-			output.Entries = append(output.Entries, app.Entry{Key: s.name(), Value: s.output})
+		if s.result != nil {
+			output.Entries = append(output.Entries, app.Entry{Key: s.name(), Value: s.result})
 		}
 	}
 	_, err = e.hookRunner(nil, req).Run(ctx, actions, hook.Input{Command: req.Command, Global: true, App: e.App.Name, Output: output})
@@ -83,15 +80,11 @@ func (e *Engine) hookRunner(s *session, req Request) *hook.Runner {
 // keys returns the credential of an alias as variables, none when there is none:
 // most hooks need no cloud.
 func (e *Engine) keys(alias string) map[string]string {
-	vars := map[string]string{}
 	cred, err := e.credential(alias)
 	if err != nil {
-		return vars
+		return nil
 	}
-	for _, name := range credentialVariables {
-		vars[name], _, _ = cred.Get(name) // "" removes another credential's
-	}
-	return vars
+	return cred.Variables()
 }
 
 // hookValue evaluates a text of a hook. What is no expression of the file is left
@@ -101,6 +94,9 @@ func (e *Engine) hookValue(s *session, v, props *app.Value, req Request) (*app.V
 	scope.Mode = shellMode
 	if scope.This != nil && props != nil {
 		scope.This.Props = props
+	}
+	if scope.This != nil && s.result != nil {
+		scope.This.Output = s.result
 	}
 	return e.evaluateIn(scope, v)
 }

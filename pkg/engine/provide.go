@@ -28,13 +28,14 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	e.warnShared()
+	e.unite()
 	for _, level := range e.levels() {
 		for _, s := range level {
 			if s.props.HasUnknown() && e.learned(s) {
 				problems = append(problems, e.want(ctx, s, req))
 			}
 		}
+		e.unite()
 		if err := errors.Join(problems...); err != nil {
 			return err
 		}
@@ -118,12 +119,13 @@ func (s *session) command(req Request) (string, component.Args) {
 	return "deploy", args
 }
 
-// warnShared tells of a resource that two services declare differently: the later
-// one wins, and the next deploy finds a difference again.
-func (e *Engine) warnShared() {
+// unite makes one resource of what several services declare under one name, such as
+// a service that their functions share: else each would undo what the other did.
+func (e *Engine) unite() {
 	first := map[foundKey]*resource.Resource{}
+	e.united = map[foundKey]*resource.Resource{}
 	for _, s := range e.order {
-		if s.desired == nil || !s.final {
+		if s.desired == nil {
 			continue
 		}
 		for _, r := range s.desired.Resources {
@@ -133,9 +135,11 @@ func (e *Engine) warnShared() {
 				first[key] = r
 				continue
 			}
-			if diffs := s.types[r.Kind].Schema.Compare(other.Attrs, r.Attrs, nil); len(diffs) > 0 && !r.Absent {
-				e.emit(Warning{Pos: r.Pos, Text: fmt.Sprintf("%s is declared differently at %s (%s): the later one wins", r.ID, other.Pos, diffs[0].Path)})
+			one, conflicts := resource.Unite(s.types[r.Kind].Schema, other, r)
+			for _, field := range conflicts {
+				e.warnOnce(Warning{Pos: r.Pos, Text: fmt.Sprintf("%s is declared at %s too, with another %s: the one here counts", r.ID, other.Pos, field)})
 			}
+			first[key], e.united[key] = one, one
 		}
 	}
 }
@@ -173,6 +177,9 @@ func (e *Engine) compare(s *session, req Request) error {
 		e.mu.Lock()
 		found, own := e.found[key], e.own[key]
 		e.mu.Unlock()
+		if one := e.united[key]; one != nil {
+			r = one
+		}
 		if command == "remove" {
 			gone := *r
 			gone.Absent = true
@@ -194,21 +201,32 @@ func (e *Engine) compare(s *session, req Request) error {
 }
 
 // known reports whether the outputs of s are what is online now: nothing will be
-// changed, or for a service that is only looked at, everything is there.
+// changed but deleted, or for a service that is only looked at, everything is there.
 func (s *session) known() bool {
 	return s.final && !slices.ContainsFunc(s.changes.Changes, func(c *plan.Change) bool {
-		return c.Action != plan.None && (s.selected || c.Action == plan.Create)
+		return c.Action == plan.Create || s.selected && c.Action != plan.None && c.Action != plan.Delete
 	})
 }
 
-// plan puts the changes of the selected services together.
+// plan puts the changes of the selected services together. What several of them
+// declare is listed with the first.
 func (e *Engine) plan(req Request) *plan.Plan {
 	p := &plan.Plan{App: e.App.Name, Command: "deploy"}
+	listed := map[foundKey]bool{}
 	for _, s := range e.selected() {
-		if s.changes != nil {
-			p.Services = append(p.Services, s.changes)
-			p.Command, _ = s.command(req)
+		if s.changes == nil {
+			continue
 		}
+		once := *s.changes
+		once.Changes = nil
+		for _, c := range s.changes.Changes {
+			if key := s.key(c.Resource); !listed[key] {
+				listed[key] = true
+				once.Changes = append(once.Changes, c)
+			}
+		}
+		p.Services = append(p.Services, &once)
+		p.Command, _ = s.command(req)
 	}
 	return p
 }
@@ -272,10 +290,30 @@ func (e *Engine) provide(ctx context.Context, s *session, req Request) error {
 		return err
 	}
 	s.status = outcome(s.changes)
-	if req.Command == "deploy" {
-		s.output = e.outputs(s)
+	if req.Command == "remove" {
+		s.result = e.removed(s)
+		return nil
 	}
+	s.output = e.outputs(s)
+	s.result = s.output
 	return nil
+}
+
+// removed is what a removal yields: the resources that are gone, and those that
+// were kept because others live in them.
+func (e *Engine) removed(s *session) *app.Value {
+	online := e.onlineFor(s)
+	deleted, kept := []any{}, []any{}
+	for _, c := range s.changes.Changes {
+		switch {
+		case c.Decision != plan.Apply:
+		case online[c.Resource] == nil:
+			deleted = append(deleted, c.Resource.String())
+		default:
+			kept = append(kept, c.Resource.String())
+		}
+	}
+	return app.From(map[string]any{"deleted": deleted, "kept": kept}, s.svc.Pos)
 }
 
 // settle makes the preview of a service final: the hooks ran, and the services it
@@ -288,7 +326,7 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 		s.props = s.override
 		e.protect(s.props)
 	}
-	if unknown := firstUnknown(s.props); unknown != nil {
+	if unknown := firstUnknown(s.props); unknown != nil && req.Command != "remove" {
 		return diag.At(unknown.Pos, "%s is not known: the service it comes from was not deployed in this run", unknown.Str()).
 			WithHint("deploy the whole application, or that service first")
 	}
@@ -297,6 +335,7 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 	if err := e.desire(ctx, s, false); err != nil {
 		return err
 	}
+	e.unite()
 	return errors.Join(e.sweep(ctx, s, req), e.read(ctx, []*session{s}))
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/devs/deploy/pkg/hook"
 	"github.com/devs/deploy/pkg/plan"
 	"github.com/devs/deploy/pkg/resource"
+	"github.com/devs/deploy/pkg/secret"
 )
 
 // session is one service during a run.
@@ -32,7 +33,8 @@ type session struct {
 	call     *component.Call
 	desired  *component.Desired
 	types    map[resource.Kind]resource.Type
-	output   *app.Value // nil until it is known
+	output   *app.Value // what other services can use; nil until it is known
+	result   *app.Value // what the command yields
 	changes  *plan.Service
 
 	status Status
@@ -112,6 +114,32 @@ func (e *Engine) protect(v *app.Value) {
 	}
 }
 
+// learnedLength is the length in bytes from which a secret attribute that the file
+// has in plain, such as the value of an environment variable, is hidden in foreign
+// output too. Shorter ones are mostly words such as "production".
+const learnedLength = 12
+
+// learn tells the redactor which texts of the attributes are secret, and which are
+// shown anyway.
+func (e *Engine) learn(v any) {
+	switch x := v.(type) {
+	case map[string]any:
+		for _, item := range x {
+			e.learn(item)
+		}
+	case []any:
+		for _, item := range x {
+			e.learn(item)
+		}
+	case string:
+		e.Redactor.Allow(x)
+	case secret.String:
+		if len(x.Reveal()) >= learnedLength {
+			e.Redactor.Add(x.Reveal())
+		}
+	}
+}
+
 // newCall makes the call of the component for the props evaluated last.
 func (e *Engine) newCall(s *session, command string, args component.Args) *component.Call {
 	return &component.Call{
@@ -140,13 +168,14 @@ func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
 		return err
 	}
 	s.desired = desired
+	e.Redactor.Allow(desired.Region)
+	e.Redactor.Allow(desired.Account)
 	for _, r := range desired.Resources {
 		for part := range strings.SplitSeq(r.Name, "/") {
 			e.Redactor.Allow(part)
 		}
+		e.learn(map[string]any(r.Attrs))
 	}
-	e.Redactor.Allow(desired.Region)
-	e.Redactor.Allow(desired.Account)
 	if !preview {
 		for _, w := range desired.Warnings {
 			e.emit(Warning{Pos: s.svc.Pos, Text: w})
@@ -219,8 +248,13 @@ func (e *Engine) open(s *session, req Request) error {
 		s.args = component.Args{Rest: req.Args}
 		return nil
 	}
-	s.args, err = component.ParseArgs(s.cmd, Flags(req.Command), req.Args)
-	return err
+	if s.args, err = component.ParseArgs(s.cmd, Flags(req.Command), req.Args); err != nil {
+		return err
+	}
+	if s.args.Bool(flagUseLocal) && s.args.Bool(flagUseRemote) {
+		return diag.Errorf("--%s and --%s exclude each other", flagUseLocal, flagUseRemote).WithHint("give one of them")
+	}
+	return nil
 }
 
 // checkCommands refuses a command that no service has; at application level the

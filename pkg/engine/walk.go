@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/diag"
 )
 
@@ -29,7 +30,10 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 	if err != nil {
 		return err
 	}
-	s.output, s.status = output, Done
+	if _, ok := s.comp.(component.Provider); !ok {
+		s.output = output // of a provider, others use what its deploy yields
+	}
+	s.result, s.status = output, Done
 	return nil
 }
 
@@ -120,7 +124,7 @@ func (e *Engine) results() []ServiceResult {
 	var list []ServiceResult
 	for _, s := range e.order {
 		if s.selected && s.status != "" {
-			list = append(list, ServiceResult{Name: s.name(), Status: s.status, Output: s.output})
+			list = append(list, ServiceResult{Name: s.name(), Status: s.status, Output: s.result})
 		}
 	}
 	return list

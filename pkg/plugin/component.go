@@ -31,8 +31,8 @@ const (
 //	{"command", "args", "app", "service", "component", "dir", "props"}
 //
 // and prints the command's result as JSON, or nothing. Exit code 100, or the
-// answer {"unsupported": true}, says that it lacks the command. Credentials are in
-// its environment, as for hooks, when the caller put them there.
+// answer {"unsupported": true}, says that it lacks the command. The keys of the
+// service's credential are in its environment, as for hooks.
 type Executable struct {
 	options Options
 	names   []string
@@ -99,6 +99,11 @@ func (e *Executable) RawArgs() bool { return true }
 func (e *Executable) run(ctx context.Context, call *component.Call) (*app.Value, error) {
 	o := e.options
 	o.Args = []string{call.Command}
+	if cred, err := call.Credential(); err == nil { // most programs need no cloud
+		for name, value := range cred.Variables() {
+			o.Env = append(o.Env[:len(o.Env):len(o.Env)], name+"="+value)
+		}
+	}
 	answer, err := Run(ctx, o, callInput(call))
 	exit, failed := errors.AsType[*process.ExitError](err)
 	if failed && exit.Code == unsupportedExit && exit.Signal == 0 || isUnsupported(answer) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/secret"
 )
@@ -25,7 +26,10 @@ esac`
 func call(command string) *component.Call {
 	return &component.Call{
 		AppName: "shop", Service: "web", Component: "./p", Command: command, Dir: "/app",
-		Args:  component.Args{Sub: "sub", Rest: []string{"--x", "a b"}, Flags: map[string]any{"yes": true, "n": []string{"1", "2"}}},
+		Args: component.Args{Sub: "sub", Rest: []string{"--x", "a b"}, Flags: map[string]any{"yes": true, "n": []string{"1", "2"}}},
+		Credential: func() (*credential.Credential, error) {
+			return &credential.Credential{AccessKeyID: secret.New("from-credential")}, nil
+		},
 		Props: app.From(map[string]any{"key": secret.New("CANARY-props")}, diag.Pos{}),
 	}
 }
@@ -50,7 +54,7 @@ func TestExecutableComponent(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 	got, err = component.Find(c, "info").Run(context.Background(), call("info"))
-	if err != nil || got.Get("user").Str() != "from-env" {
+	if err != nil || got.Get("user").Str() != "from-credential" {
 		t.Errorf("%v, %v", got, err)
 	}
 }
