@@ -7,6 +7,7 @@ package fc
 
 import (
 	"context"
+	"net/http"
 	"os"
 
 	"github.com/devs/deploy/pkg/component"
@@ -23,8 +24,8 @@ const (
 	OnDemandKind  resource.Kind = "onDemand"  // service/function/qualifier
 )
 
-// Component is the component fc. It holds no state: all that it does is bound to
-// the call.
+// Component is the component fc. It holds no state but connections: all that it
+// does is bound to the call.
 type Component struct{ cfg Config }
 
 // Config is what a Component can be told of the world.
@@ -36,6 +37,8 @@ type Config struct {
 	ReadFile func(name string) ([]byte, error)
 	// Retry says how often and how fast calls of the API are repeated.
 	Retry client.Retry
+	// Transport carries the calls of the API; nil makes one for the component.
+	Transport http.RoundTripper
 }
 
 // New returns the component.
@@ -48,6 +51,9 @@ func NewWith(cfg Config) component.Component {
 	}
 	if cfg.ReadFile == nil {
 		cfg.ReadFile = os.ReadFile
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = client.NewTransport()
 	}
 	return &Component{cfg: cfg}
 }

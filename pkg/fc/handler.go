@@ -30,6 +30,9 @@ func names(id resource.ID, n int) ([]string, error) {
 	return parts, nil
 }
 
+// elsewhere is the hint when something else than Function Compute answers.
+const elsewhere = "check the endpoint and the proxies on the way: what answered is not Function Compute"
+
 // explain turns an error of the client into what the engine tells apart.
 func explain(id resource.ID, err error) error {
 	e, ok := errors.AsType[*client.Error](err)
@@ -43,6 +46,8 @@ func explain(id resource.ID, err error) error {
 	}
 	p := &diag.Problem{Summary: err.Error(), Code: diag.ExitComponent, Err: err}
 	switch {
+	case client.IsElsewhere(err):
+		p.Hint = elsewhere
 	case client.IsBadKey(err):
 		p.Hint = "the access key is wrong, or has expired; check the credential that this run was given"
 	case client.IsNotEmpty(err):

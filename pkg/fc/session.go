@@ -85,6 +85,7 @@ func (s *session) client() (*client.Client, error) {
 		SecurityToken:   cred.SecurityToken,
 		UserAgent:       "devs",
 		Retry:           s.cfg.Retry,
+		Transport:       s.cfg.Transport,
 		Trace:           s.call.Trace,
 	})
 }

@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
-	util "github.com/alibabacloud-go/tea-utils/v2/service"
-	"github.com/alibabacloud-go/tea/tea"
 )
 
 // version is the edition of the API.
@@ -35,35 +30,39 @@ type request struct {
 	body   map[string]any // sent as JSON
 	shape  any            // the SDK's type of the body, a pointer; nil checks nothing
 	raw    []byte         // sent as it is, for invocations
-	answer string         // json, byte or none
-	limit  time.Duration  // of one attempt; 0 means by method
-	once   bool           // never repeated, and given up when the context ends
+	answer answerKind
+	limit  time.Duration // of one attempt; 0 means by method
+	once   bool          // never repeated, and given up when the context ends
 }
 
 // do makes the call, repeated as far as that is safe.
 func (c *Client) do(ctx context.Context, r request) (*Object, error) {
-	raw, err := c.exchange(ctx, r)
+	a, err := c.exchange(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return toObject(raw), nil
+	return &Object{Attrs: a.attrs, ETag: a.header.Get("Etag"), RequestID: a.header.Get(requestIDHeader)}, nil
 }
 
-func (c *Client) exchange(ctx context.Context, r request) (map[string]any, error) {
-	params, req, err := r.forSDK()
+func (c *Client) exchange(ctx context.Context, r request) (*reply, error) {
+	body, err := r.encode()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", r.action, err)
+	}
+	path, err := escapePath(r.path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.action, err)
 	}
 	earlier := false
 	for attempt := 1; ; attempt++ {
 		start := time.Now()
-		raw, err := c.attempt(ctx, r, params, req)
+		a, err := c.attempt(ctx, r, path, body)
 		c.trace(fmt.Sprintf("%s %s /%s: %s (%s)", r.action, r.method, strings.Join(r.path, "/"), outcome(err), time.Since(start).Round(time.Millisecond)))
 		if err == nil {
-			return raw, nil
+			return a, nil
 		}
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil, err
+			return nil, ctx.Err()
 		}
 		e := c.explain(r.action, err)
 		e.Earlier = earlier
@@ -83,8 +82,12 @@ func outcome(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	if e, ok := errors.AsType[*tea.SDKError](err); ok {
-		return tea.StringValue(e.Code)
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case ok && e.Code != "":
+		return e.Code
+	case ok:
+		return fmt.Sprintf("HTTP %d", e.Status)
 	}
 	return "no answer"
 }
@@ -103,10 +106,10 @@ func (r request) mayRepeat(e *Error) bool {
 	return idempotent && e.Unsure
 }
 
-// attempt makes the call once. The SDK knows no context: a call that changes
-// nothing, and an invocation, is left to its time limit when the context ends; a
-// call that changes something is waited for, so that its outcome is known.
-func (c *Client) attempt(ctx context.Context, r request, params *openapi.Params, req *openapi.OpenApiRequest) (map[string]any, error) {
+// attempt makes the call once. When the context ends, a call that changes nothing,
+// and an invocation, is given up; a call that changes something is waited for, so
+// that its outcome is known.
+func (c *Client) attempt(ctx context.Context, r request, path string, body []byte) (*reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -118,80 +121,33 @@ func (c *Client) attempt(ctx context.Context, r request, params *openapi.Params,
 		}
 	}
 	if r.method != http.MethodGet && !r.once {
-		return c.callSDK(params, req, limit)
+		ctx = context.WithoutCancel(ctx)
 	}
-	type answer struct {
-		raw map[string]any
-		err error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		raw, err := c.callSDK(params, req, limit)
-		done <- answer{raw, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case a := <-done:
-		return a.raw, a.err
-	}
-}
-
-// callSDK makes one attempt. The SDK merges headers into new maps, but keeps and
-// may write to the ones it is given, so each attempt has its own. Answers that it
-// does not expect can make it panic.
-func (c *Client) callSDK(params *openapi.Params, req *openapi.OpenApiRequest, limit time.Duration) (raw map[string]any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			raw, err = nil, fmt.Errorf("the answer cannot be read: %v", p)
-		}
-	}()
-	own := *req
-	own.Headers = maps.Clone(req.Headers)
-	own.Query = maps.Clone(req.Query)
-	opts := &util.RuntimeOptions{
-		Autoretry:   tea.Bool(false),
-		ReadTimeout: tea.Int(int(limit / time.Millisecond)),
-	}
-	return c.sdk.CallApi(params, &own, opts)
-}
-
-// forSDK returns the call in the SDK's form.
-func (r request) forSDK() (*openapi.Params, *openapi.OpenApiRequest, error) {
-	path, err := escapePath(r.path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", r.action, err)
-	}
-	req := &openapi.OpenApiRequest{Headers: pointers(r.header), Query: pointers(r.query)}
-	params := &openapi.Params{
-		Action:      tea.String(r.action),
-		Version:     tea.String(version),
-		Protocol:    tea.String("HTTPS"), // the client's own protocol wins
-		Pathname:    tea.String(path),
-		Method:      tea.String(r.method),
-		AuthType:    tea.String("AK"),
-		Style:       tea.String("ROA"),
-		ReqBodyType: tea.String("json"),
-		BodyType:    tea.String(r.answer),
-	}
-	if r.answer == "" {
-		params.BodyType = tea.String("json")
-	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	a, err := c.send(limited, r, path, body)
 	switch {
-	case r.raw != nil:
-		params.ReqBodyType = tea.String("byte")
-		req.Body = r.raw
-	case r.body != nil:
-		body, err := plainBody(r.body)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", r.action, err)
-		}
-		if err := checkShape(body, r.shape); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", r.action, err)
-		}
-		req.Body = body
+	case err != nil && ctx.Err() == nil && limited.Err() != nil:
+		return nil, fmt.Errorf("no whole answer within %s: %w", limit, err)
+	case err != nil:
+		return nil, err
 	}
-	return params, req, nil
+	return a, c.check(r, a)
+}
+
+// encode returns the body as it is sent, nil for none.
+func (r request) encode() ([]byte, error) {
+	if r.raw != nil || r.body == nil {
+		return r.raw, nil
+	}
+	body, err := plainBody(r.body)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkShape(body, r.shape); err != nil {
+		return nil, err
+	}
+	return marshal(body)
 }
 
 // escapePath joins the segments under the API's version. An empty name would make
@@ -207,14 +163,4 @@ func escapePath(segments []string) (string, error) {
 		b.WriteString("/" + escaped)
 	}
 	return b.String(), nil
-}
-
-func pointers(m map[string]string) map[string]*string {
-	out := make(map[string]*string, len(m))
-	for k, v := range m {
-		if v != "" {
-			out[k] = tea.String(v)
-		}
-	}
-	return out
 }

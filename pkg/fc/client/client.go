@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,11 +30,14 @@ type Config struct {
 	AccessKeySecret secret.String
 	SecurityToken   secret.String // of temporary keys; may be empty
 
-	UserAgent      string
-	ConnectTimeout time.Duration // 0 means 10 s; whole seconds
-	ReadTimeout    time.Duration // of one reading call; 0 means 60 s
-	WriteTimeout   time.Duration // of one changing call, with its upload; 0 means 600 s
-	Retry          Retry
+	UserAgent    string
+	ReadTimeout  time.Duration // of one reading call; 0 means 60 s
+	WriteTimeout time.Duration // of one changing call, with its upload; 0 means 600 s
+	Retry        Retry
+
+	// Transport carries the calls; nil makes one of the client's own. A client
+	// follows no redirect.
+	Transport http.RoundTripper
 
 	// Trace is told of every attempt, one line without a secret; nil for nobody.
 	// It must be safe for concurrent use.
@@ -54,13 +56,15 @@ type Retry struct {
 
 // Client calls the API of one account in one region. It is safe for concurrent use.
 type Client struct {
-	sdk      *fcopen.Client
+	sdk      *fcopen.Client // signs requests to HTTP triggers
+	config   Config
 	base     *url.URL
 	redactor *secret.Redactor
 	retry    Retry
 	trace    func(line string)
 	read     time.Duration
 	write    time.Duration
+	api      *http.Client // of the API
 	http     *http.Client // of HTTP triggers
 }
 
@@ -80,18 +84,24 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up the Function Compute client: %s", redactor.Redact(err.Error()))
 	}
+	transport := cfg.Transport
+	if transport == nil {
+		transport = NewTransport()
+	}
 	trace := cfg.Trace
 	if trace == nil {
 		trace = func(string) {}
 	}
 	return &Client{
 		sdk:      sdk,
+		config:   cfg,
 		trace:    trace,
 		base:     base,
 		redactor: redactor,
 		retry:    cfg.Retry.withDefaults(),
 		read:     orDefault(cfg.ReadTimeout, time.Minute),
 		write:    orDefault(cfg.WriteTimeout, 10*time.Minute),
+		api:      &http.Client{CheckRedirect: noRedirect, Transport: transport},
 		http:     &http.Client{CheckRedirect: noRedirect},
 	}, nil
 }
@@ -106,16 +116,9 @@ func sdkConfig(cfg Config, base *url.URL) *openapi.Config {
 		Endpoint:        tea.String(base.Host),
 		Protocol:        tea.String(strings.ToUpper(base.Scheme)),
 		RegionId:        tea.String(cfg.Region),
-		UserAgent:       tea.String(cfg.UserAgent),
-		// The SDK takes this one in seconds, the others in milliseconds.
-		ConnectTimeout: tea.Int(int(orDefault(cfg.ConnectTimeout, 10*time.Second) / time.Second)),
-		MaxIdleConns:   tea.Int(32),
 	}
 	if !cfg.SecurityToken.IsZero() {
 		conf.SecurityToken = tea.String(cfg.SecurityToken.Reveal())
-	}
-	if isLoopback(base.Hostname()) {
-		conf.NoProxy = tea.String(base.Host) // else a proxy of the environment would be asked
 	}
 	return conf
 }
@@ -134,21 +137,20 @@ func parseEndpoint(cfg Config) (*url.URL, error) {
 		}
 		text = cfg.AccountID + "." + cfg.Region + ".fc.aliyuncs.com"
 	}
+	if strings.Contains(text, "@") { // not shown: it may hold a password
+		return nil, diag.Errorf("the endpoint holds a user name or a password").WithCode(diag.ExitComponent).
+			WithHint("write it as https://host or http://host:port; calls are signed with the access key")
+	}
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil ||
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" ||
 		(u.Scheme != "http" && u.Scheme != "https") {
 		return nil, diag.Errorf("the endpoint %q is not an address", text).WithCode(diag.ExitComponent).
 			WithHint("write it as https://host or http://host:port")
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (r Retry) withDefaults() Retry {

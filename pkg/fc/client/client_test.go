@@ -71,7 +71,9 @@ func TestEndpoint(t *testing.T) {
 		{"", "", "cn-hangzhou", "", "no AccountID"},
 		{"", "123", "", "", "no region"},
 		{"ftp://example.com", "", "", "", "not an address"},
-		{"http://user:pw@example.com", "", "", "", "not an address"},
+		{"http://user:canary-pw@example.com", "", "", "", "a user name or a password"},
+		{"user:canary-pw@example.com", "", "", "", "a user name or a password"},
+		{"http://user:canary-pw%zz@example.com", "", "", "", "a user name or a password"},
 		{"http://example.com/path", "", "", "", "not an address"},
 		{"http://:80", "", "", "", "not an address"},
 		{"http://a b", "", "", "", "not an address"},
@@ -80,6 +82,9 @@ func TestEndpoint(t *testing.T) {
 		if tt.problem != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.problem) || diag.ExitCode(err) != diag.ExitComponent {
 				t.Errorf("%q: got %v, want a problem with %q", tt.endpoint, err, tt.problem)
+			}
+			if strings.Contains(diag.Render(err), "canary-pw") {
+				t.Errorf("%q: the password is in the error", tt.endpoint)
 			}
 			continue
 		}
@@ -522,7 +527,7 @@ func TestInvokeHTTP(t *testing.T) {
 			http.Redirect(w, r, "/", http.StatusFound)
 		case "/large":
 			_, _ = w.Write(make([]byte, maxHTTPBody+1))
-		case "/slow":
+		case "/slow", "/2021-04-06/services/slow/functions/f/invocations":
 			<-r.Context().Done()
 		default:
 			_, _ = io.WriteString(w, r.Method+" "+r.Host+" "+r.Header.Get("Authorization")+" "+r.Header.Get("x-fc-security-token"))
@@ -541,6 +546,10 @@ func TestInvokeHTTP(t *testing.T) {
 	if got, err = c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: c.Endpoint() + "/moved", Sign: true}); err != nil || got.Status != http.StatusFound || calls.Load() != 1 {
 		t.Errorf("a redirect was followed: %+v, %v", got, err)
 	}
+	_, err = c.Invoke(ctx, Invocation{Service: "slow", Function: "f", Timeout: 50 * time.Millisecond})
+	if err == nil || !strings.Contains(err.Error(), "no whole answer within 50ms") || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a slow answer: %v", err)
+	}
 	for _, path := range []string{"/large", "/slow"} {
 		if _, err := c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: c.Endpoint() + path, Timeout: 500 * time.Millisecond}); err == nil {
 			t.Errorf("%s: no error", path)
@@ -548,5 +557,78 @@ func TestInvokeHTTP(t *testing.T) {
 	}
 	if _, err := c.InvokeHTTP(ctx, HTTPRequest{Method: "GET", URL: "http://a b"}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// What answers elsewhere gets neither the key nor the token.
+func TestRedirectIsRefused(t *testing.T) {
+	ctx := context.Background()
+	var reached atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reached.Add(1)
+		answer(w, 200, "{}")
+	}))
+	t.Cleanup(other.Close)
+	for _, status := range []int{301, 302, 303, 307, 308, 304, 300} {
+		c, calls := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", other.URL+r.URL.Path)
+			w.WriteHeader(status)
+		})
+		for name, call := range map[string]func() error{
+			"get": func() error { _, err := c.GetService(ctx, "s"); return err },
+			"create": func() error {
+				_, err := c.CreateService(ctx, map[string]any{"serviceName": "s"})
+				return err
+			},
+			"delete": func() error { return c.DeleteService(ctx, "s", "") },
+			"invoke": func() error {
+				_, err := c.Invoke(ctx, Invocation{Service: "s", Function: "f", Timeout: time.Minute})
+				return err
+			},
+		} {
+			calls.Store(0)
+			err := call()
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Status != status || !strings.Contains(e.Error(), c.base.Host+" answered with a redirect") || !IsElsewhere(err) || e.Unsure {
+				t.Errorf("%d %s: %+v", status, name, err)
+			}
+			if calls.Load() != 1 {
+				t.Errorf("%d %s: %d calls", status, name, calls.Load())
+			}
+		}
+	}
+	if reached.Load() != 0 {
+		t.Errorf("the other host was called %d times", reached.Load())
+	}
+}
+
+func TestAnswersOfOthers(t *testing.T) {
+	ctx := context.Background()
+	for _, tt := range []struct {
+		status int
+		body   string
+		want   string
+		calls  int32
+	}{
+		{503, "", "Service Unavailable: the answer of HOST (empty, server proxy) is not a JSON object (HTTP 503)", 4},
+		{502, "<html>", "Bad Gateway: the answer of HOST (text/html, server proxy) is not a JSON object (HTTP 502)", 4},
+		{404, "[]", "Not Found: the answer of HOST (text/html, server proxy) is not a JSON object (HTTP 404)", 1},
+		{200, "<html>", "the answer of HOST (text/html, server proxy) is not a JSON object (HTTP 200)", 4},
+	} {
+		c, calls := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.Header().Set("Server", "proxy")
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, tt.body)
+		})
+		_, err := c.GetService(ctx, "s")
+		want := "GetService: " + strings.ReplaceAll(tt.want, "HOST", c.base.Host)
+		if err == nil || err.Error() != want || !IsElsewhere(err) || calls.Load() != tt.calls {
+			t.Errorf("%d calls, got %v\nwant %s", calls.Load(), err, want)
+		}
+		_, err = c.Invoke(ctx, Invocation{Service: "s", Function: "f", Timeout: time.Minute})
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("HTTP %d", tt.status)) || !IsElsewhere(err) {
+			t.Errorf("invoke: %v", err)
+		}
 	}
 }

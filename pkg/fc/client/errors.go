@@ -1,14 +1,11 @@
 package client
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
-
-	"github.com/alibabacloud-go/tea/tea"
 )
 
 // Error is what the API, or the way to it, answered to one call. It holds no key.
@@ -25,8 +22,9 @@ type Error struct {
 	// Earlier is set when an earlier attempt of the same call was Unsure.
 	Earlier bool
 
-	unsent bool  // the request never left
-	cause  error // of a failure on the way, for errors.Is
+	unsent    bool  // the request never left
+	elsewhere bool  // what answered is not Function Compute
+	cause     error // of a failure on the way, for errors.Is
 }
 
 // Error returns one line.
@@ -106,46 +104,20 @@ func (e *Error) throttled() bool {
 	return e.Status == http.StatusTooManyRequests || e.Code == "ResourceThrottled" || strings.HasPrefix(e.Code, "Throttling")
 }
 
-// explain turns what the SDK returned into an Error.
+// explain turns what an attempt returned into an Error that holds no secret.
 func (c *Client) explain(action string, err error) *Error {
-	e := &Error{Action: action}
-	if sdkErr, ok := errors.AsType[*tea.SDKError](err); ok {
-		c.readSDKError(sdkErr, e)
-	} else {
-		e.cause = err
-		e.unsent = isUnsent(err)
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = &Error{cause: err, unsent: isUnsent(err), Message: err.Error()}
 		e.Unsure = !e.unsent
-		e.Message = reason(err)
 	}
+	e.Action = action
 	e.Message = c.redactor.Redact(e.Message)
 	e.Code = c.redactor.Redact(e.Code)
 	if e.cause != nil && c.redactor.Redact(e.cause.Error()) != e.cause.Error() {
 		e.cause = nil
 	}
 	return e
-}
-
-// readSDKError reads the body of the answer, which the SDK keeps as JSON: its own
-// fields know only one of the two spellings that the service uses.
-func (c *Client) readSDKError(from *tea.SDKError, to *Error) {
-	var body struct {
-		Code, Message, RequestID, RequestId any //nolint:revive // the wire's names
-		ErrorCode, ErrorMessage             any
-		StatusCode                          int `json:"statusCode"`
-	}
-	// A body of another shape leaves the fields empty, which is handled below.
-	_ = json.Unmarshal([]byte(tea.StringValue(from.Data)), &body)
-	to.Status = tea.IntValue(from.StatusCode)
-	if to.Status == 0 {
-		to.Status = body.StatusCode
-	}
-	to.Code = firstText(body.Code, body.ErrorCode)
-	to.Message = firstText(body.Message, body.ErrorMessage)
-	to.RequestID = firstText(body.RequestID, body.RequestId)
-	if to.Message == "" {
-		to.Message = http.StatusText(to.Status)
-	}
-	to.Unsure = to.Status >= 500
 }
 
 func firstText(values ...any) string {
@@ -155,6 +127,13 @@ func firstText(values ...any) string {
 		}
 	}
 	return ""
+}
+
+// IsElsewhere reports whether err says that something else than Function Compute
+// answered: it sends elsewhere, or its answer is not one of the service.
+func IsElsewhere(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.elsewhere
 }
 
 // isUnsent reports whether no connection came about, so that nothing was asked.
@@ -170,15 +149,4 @@ func isHopeless(err error) bool {
 		return true
 	}
 	return strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: ")
-}
-
-// reason says in words why there was no readable answer.
-func reason(err error) string {
-	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return "the endpoint gave an answer that is not JSON; is it the address of the service, or is a proxy in the way?"
-	}
-	if strings.Contains(err.Error(), "is not a map[string]interface{}") {
-		return "the endpoint gave an answer that is not a JSON object; is it the address of the service, or is a proxy in the way?"
-	}
-	return err.Error()
 }

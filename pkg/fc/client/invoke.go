@@ -46,44 +46,26 @@ func (c *Client) Invoke(ctx context.Context, in Invocation) (*InvocationResult, 
 	if event == nil {
 		event = []byte{}
 	}
-	raw, err := c.exchange(ctx, request{
+	a, err := c.exchange(ctx, request{
 		action: "InvokeFunction", method: http.MethodPost,
 		path: functionPath(in.Service, in.Function, "invocations"), query: atQualifier(in.Qualifier),
-		header: header, raw: event, answer: "byte", limit: in.Timeout, once: true,
+		header: header, raw: event, answer: anyAnswer, limit: in.Timeout, once: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	body, err := bytesOf(raw["body"])
-	if err != nil {
-		return nil, fmt.Errorf("reading the function's answer: %w", err)
-	}
 	// The log is a courtesy: one that cannot be decoded is shown as it came.
-	log, err := base64.StdEncoding.DecodeString(headerOf(raw, "x-fc-log-result"))
+	log, err := base64.StdEncoding.DecodeString(a.header.Get("X-Fc-Log-Result"))
 	if err != nil {
-		log = []byte(headerOf(raw, "x-fc-log-result"))
+		log = []byte(a.header.Get("X-Fc-Log-Result"))
 	}
-	status, _ := goValue(raw["statusCode"]).(int64)
 	return &InvocationResult{
-		Body: body, Log: log,
-		ErrorType:  headerOf(raw, "x-fc-error-type"),
-		InstanceID: headerOf(raw, "x-fc-instance-id"),
-		RequestID:  headerOf(raw, "x-fc-request-id"),
-		Status:     int(status),
+		Body: a.body, Log: log,
+		ErrorType:  a.header.Get("X-Fc-Error-Type"),
+		InstanceID: a.header.Get("X-Fc-Instance-Id"),
+		RequestID:  a.header.Get(requestIDHeader),
+		Status:     a.status,
 	}, nil
-}
-
-// bytesOf reads a body of the SDK's kind "byte", which went through JSON.
-func bytesOf(v any) ([]byte, error) {
-	switch v := v.(type) {
-	case []byte:
-		return v, nil
-	case string:
-		return base64.StdEncoding.DecodeString(v)
-	case nil:
-		return nil, nil
-	}
-	return nil, fmt.Errorf("it is a %T", v)
 }
 
 // maxHTTPBody bounds the answer of an HTTP trigger, in bytes.

@@ -121,7 +121,7 @@ func (c *Client) ListVpcBindings(ctx context.Context, service string) ([]string,
 // CreateVpcBinding binds the service to a VPC.
 func (c *Client) CreateVpcBinding(ctx context.Context, service, vpcID string) error {
 	_, err := c.do(ctx, request{action: "CreateVpcBinding", method: http.MethodPost, path: servicePath(service, "bindings"),
-		body: map[string]any{"vpcId": vpcID}, shape: new(fcopen.CreateVpcBindingRequest), answer: "none"})
+		body: map[string]any{"vpcId": vpcID}, shape: new(fcopen.CreateVpcBindingRequest), answer: noAnswer})
 	return err
 }
 
@@ -158,7 +158,7 @@ func (c *Client) remove(ctx context.Context, action, etag string, query map[stri
 	if action == "DeleteTrigger" {
 		header = eventBridge(header)
 	}
-	_, err := c.do(ctx, request{action: action, method: http.MethodDelete, path: path, query: query, header: header, answer: "none"})
+	_, err := c.do(ctx, request{action: action, method: http.MethodDelete, path: path, query: query, header: header, answer: noAnswer})
 	return err
 }
 

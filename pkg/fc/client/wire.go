@@ -86,27 +86,6 @@ func checkShape(body map[string]any, shape any) error {
 	return nil
 }
 
-// toObject reads what the SDK's generic call returns.
-func toObject(raw map[string]any) *Object {
-	header := func(name string) string { return headerOf(raw, name) }
-	attrs, _ := goValue(raw["body"]).(map[string]any)
-	return &Object{Attrs: attrs, ETag: header("etag"), RequestID: header("x-fc-request-id")}
-}
-
-// headerOf returns a header of the answer; name is lower case.
-func headerOf(raw map[string]any, name string) string {
-	switch headers := raw["headers"].(type) {
-	case map[string]any:
-		s, _ := headers[name].(string)
-		return s
-	case map[string]*string:
-		if p := headers[name]; p != nil {
-			return *p
-		}
-	}
-	return ""
-}
-
 // goValue returns decoded JSON with its numbers as int64 or float64.
 func goValue(v any) any {
 	switch v := v.(type) {
@@ -161,11 +140,17 @@ func EncodeJSON(v map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
+	data, err := marshal(plain)
+	return string(data), err
+}
+
+// marshal encodes v as JSON without escapes for HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(plain); err != nil {
-		return "", err
+	if err := enc.Encode(v); err != nil {
+		return nil, err
 	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
