@@ -10,6 +10,7 @@ import (
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/resource"
 )
 
@@ -42,7 +43,7 @@ type Desired struct {
 	Region    string
 	Account   string
 	Resources []*resource.Resource
-	Warnings  []string
+	Warnings  []*diag.Problem // Summary and Pos, none of it fatal
 	// Outputs returns what a deploy of these resources yields, for other services
 	// and for the user, from what is online afterwards; resources that were left
 	// out are missing in found. Before the deploy it is nil.

@@ -178,7 +178,11 @@ func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
 	}
 	if !preview {
 		for _, w := range desired.Warnings {
-			e.emit(Warning{Pos: s.svc.Pos, Text: w})
+			pos := w.Pos
+			if pos.IsZero() {
+				pos = s.svc.Pos
+			}
+			e.emit(Warning{Pos: pos, Text: w.Summary})
 		}
 	}
 	s.types, err = provider.Types(ctx, s.call)

@@ -82,7 +82,7 @@ type packer struct {
 	ctx      context.Context
 	session  *session
 	packages []*archive.Package
-	warnings []string
+	warnings []*diag.Problem
 }
 
 func (p *packer) pack(code props.Code) (resource.Payload, error) {
@@ -100,9 +100,7 @@ func (p *packer) pack(code props.Code) (resource.Payload, error) {
 		return nil, err
 	}
 	p.packages = append(p.packages, packed)
-	for _, w := range packed.Warnings {
-		p.warnings = append(p.warnings, w.Error())
-	}
+	p.warnings = append(p.warnings, packed.Warnings...)
 	return payload{packed}, nil
 }
 

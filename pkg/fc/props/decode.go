@@ -18,7 +18,7 @@ import (
 // is wrong on the way.
 type decoder struct {
 	problems []error
-	warnings []string
+	warnings []*diag.Problem
 }
 
 func (d *decoder) fail(pos diag.Pos, hint, format string, args ...any) {
@@ -28,15 +28,7 @@ func (d *decoder) fail(pos diag.Pos, hint, format string, args ...any) {
 }
 
 func (d *decoder) warn(pos diag.Pos, format string, args ...any) {
-	d.warnings = append(d.warnings, warning(pos, format, args...))
-}
-
-func warning(pos diag.Pos, format string, args ...any) string {
-	line := fmt.Sprintf(format, args...)
-	if !pos.IsZero() {
-		line = pos.String() + ": " + line
-	}
-	return line
+	d.warnings = append(d.warnings, diag.At(pos, format, args...))
 }
 
 // err joins the problems in the order of the file.

@@ -15,6 +15,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// lines are the problems as texts, with their place.
+func lines(problems []*diag.Problem) []string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.Error())
+	}
+	return all
+}
+
 // full reads the props that use every property.
 func full(t *testing.T) *Config {
 	t.Helper()
@@ -56,7 +65,7 @@ func TestGolden(t *testing.T) {
 		}
 		views = append(views, view{r.ID.String(), r.Pos.String(), r.Attrs, r.Deps, fields})
 	}
-	got, err := json.MarshalIndent(map[string]any{"resources": views, "warnings": warnings}, "", "  ")
+	got, err := json.MarshalIndent(map[string]any{"resources": views, "warnings": lines(warnings)}, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}

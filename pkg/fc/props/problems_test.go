@@ -264,7 +264,7 @@ func TestWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(diag.Render(err))
 			}
-			if got := strings.Join(c.Warnings, "\n"); got != tc.want {
+			if got := strings.Join(lines(c.Warnings), "\n"); got != tc.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})

@@ -31,7 +31,7 @@ type Config struct {
 	Function *Function // nil when the props have none
 	Triggers []*Trigger
 	Domains  []*Domain
-	Warnings []string // with the place
+	Warnings []*diag.Problem // Summary and Pos, none of it fatal
 }
 
 // Service is props.service.

@@ -39,8 +39,8 @@ type Options struct {
 }
 
 // Resources returns the resources that the options choose, in an order in which
-// they can be created, and warnings with their place.
-func (c *Config) Resources(o Options) ([]*resource.Resource, []string, error) {
+// they can be created, and warnings (Summary and Pos), none of them fatal.
+func (c *Config) Resources(o Options) ([]*resource.Resource, []*diag.Problem, error) {
 	b := &builder{c: c, o: o}
 	b.warnings = append(b.warnings, c.Warnings...)
 	b.choose()
@@ -98,7 +98,7 @@ func (b *builder) choose() {
 	case typ != "" && typ != "code" && typ != "config":
 		b.fail(diag.Pos{}, diag.DidYouMean(typ, []string{"code", "config"}), "unknown --type %q", typ)
 	case typ != "" && sub != "all" && sub != "function":
-		b.warnings = append(b.warnings, "--type "+typ+" has no meaning for "+sub+" and is not looked at")
+		b.warn(diag.Pos{}, "--type %s has no meaning for %s and is not looked at", typ, sub)
 		b.o.Type = ""
 	case typ == "code":
 		kinds = []resource.Kind{FunctionKind}

@@ -119,7 +119,7 @@ func TestRemoveNeedsNamesOnly(t *testing.T) {
 			t.Errorf("%s: %+v", r.ID, r)
 		}
 	}
-	if len(resources) != 6 || len(warnings) != 1 || !strings.Contains(warnings[0], "auto") {
+	if len(resources) != 6 || len(warnings) != 1 || !strings.Contains(warnings[0].Summary, "auto") {
 		t.Errorf("%d resources, warnings %q", len(resources), warnings)
 	}
 	for yaml, want := range map[string]string{
@@ -256,7 +256,7 @@ func TestCode(t *testing.T) {
 	o = options()
 	o.Pack = nil
 	resources, warnings, err := parse(t, oss).Resources(o)
-	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "sent with every deploy") {
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Summary, "sent with every deploy") || warnings[0].Pos.Line == 0 {
 		t.Errorf("%v %q", err, warnings)
 	}
 	code, _ := resources[2].Attrs["code"].(map[string]any)
