@@ -32,6 +32,12 @@ type Provider interface {
 	Desired(ctx context.Context, call *Call) (*Desired, error)
 }
 
+// Namer tells which names the props of a call give to things. They are shown as they
+// are, also where they come from a secret place.
+type Namer interface {
+	Names(call *Call) []string
+}
+
 // Sweeper finds resources that live in what the file declares but are not in it.
 type Sweeper interface {
 	// Under lists them in the order in which they can be deleted.

@@ -114,6 +114,15 @@ func (e *Engine) protect(v *app.Value) {
 	}
 }
 
+// allowNames keeps the names in the props of s readable.
+func (e *Engine) allowNames(s *session) {
+	if namer, ok := s.comp.(component.Namer); ok {
+		for _, name := range namer.Names(s.call) {
+			e.Redactor.Allow(name)
+		}
+	}
+}
+
 // learnedLength is the length in bytes from which a secret attribute that the file
 // has in plain, such as the value of an environment variable, is hidden in foreign
 // output too. Shorter ones are mostly words such as "production".
@@ -168,12 +177,9 @@ func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
 		return err
 	}
 	s.desired = desired
-	e.Redactor.Allow(desired.Region)
+	e.allowNames(s)
 	e.Redactor.Allow(desired.Account)
 	for _, r := range desired.Resources {
-		for part := range strings.SplitSeq(r.Name, "/") {
-			e.Redactor.Allow(part)
-		}
 		e.learn(map[string]any(r.Attrs))
 	}
 	if !preview {

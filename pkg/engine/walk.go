@@ -26,6 +26,7 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 		s.props = s.override
 	}
 	s.call = e.newCall(s, req.Command, s.args)
+	e.allowNames(s)
 	output, err := s.cmd.Run(ctx, s.call)
 	if err != nil {
 		return err
