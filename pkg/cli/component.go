@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,12 +33,19 @@ func (t *tool) runCLI(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if t.Help || len(rest) == 0 {
+	if len(rest) == 0 || t.Help && len(rest) > 1 {
 		return helpFor(cmd, rest[min(1, len(rest)):])
 	}
 	comp, err := t.components.Lookup(rest[0], diag.Pos{})
 	if err != nil {
 		return err
+	}
+	if t.Help {
+		fmt.Fprintf(t.IO.Out, "Commands of %s:\n", rest[0])
+		for _, c := range comp.Commands() {
+			fmt.Fprintf(t.IO.Out, "  %-10s %s\n", c.Name, c.Short)
+		}
+		return nil
 	}
 	if len(rest) < 2 || strings.HasPrefix(rest[1], "-") {
 		return diag.Errorf("%s needs a command", rest[0]).WithHint("use one of: %s", strings.Join(commandNames(comp), ", "))
