@@ -80,7 +80,7 @@ func (d *serviceDoc) checkAlias(a *aliasSpec) error {
 	return nil
 }
 
-func (c *Cloud) createAlias(q *call) (*reply, error) {
+func (c *region) createAlias(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (d *serviceDoc) alias(name string) (*aliasRecord, error) {
 	return nil, notFound("Alias", "alias '%.128s' of service '%s' does not exist", name, d.Service.Spec.ServiceName)
 }
 
-func (c *Cloud) listAliases(q *call) (*reply, error) {
+func (c *region) listAliases(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (c *Cloud) listAliases(q *call) (*reply, error) {
 	}{views, next}}, nil
 }
 
-func (c *Cloud) getAlias(q *call) (*reply, error) {
+func (c *region) getAlias(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (c *Cloud) getAlias(q *call) (*reply, error) {
 	return a.reply(), nil
 }
 
-func (c *Cloud) updateAlias(q *call) (*reply, error) {
+func (c *region) updateAlias(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (c *Cloud) updateAlias(q *call) (*reply, error) {
 	return out, nil
 }
 
-func (c *Cloud) deleteAlias(q *call) (*reply, error) {
+func (c *region) deleteAlias(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (c *Cloud) spawn(f func(ctx context.Context)) error {
 }
 
 // invokeAsync takes an event in and runs the function after the answer.
-func (c *Cloud) invokeAsync(q *call) (*reply, error) {
+func (c *region) invokeAsync(q *call) (*reply, error) {
 	if len(q.body) > asyncBody {
 		return nil, tooLarge("the event of an asynchronous invocation is larger than %d bytes", asyncBody)
 	}
@@ -76,7 +76,7 @@ func (c *Cloud) invokeAsync(q *call) (*reply, error) {
 
 // runAsync runs the function until it succeeds, or its retries are used up, and
 // then calls the destination.
-func (c *Cloud) runAsync(ctx context.Context, a *asyncCall) {
+func (c *region) runAsync(ctx context.Context, a *asyncCall) {
 	retries := int64(defaultRetries)
 	if a.config.MaxAsyncRetryAttempts != nil {
 		retries = *a.config.MaxAsyncRetryAttempts
@@ -111,7 +111,7 @@ func (c *Cloud) runAsync(ctx context.Context, a *asyncCall) {
 }
 
 // runOnce is one attempt.
-func (c *Cloud) runOnce(ctx context.Context, a *asyncCall) (*runner.Result, error) {
+func (c *region) runOnce(ctx context.Context, a *asyncCall) (*runner.Result, error) {
 	p, err := c.prepare(ctx, a.service, a.function, a.qualifier)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ var functionARN = regexp.MustCompile(`^acs:fc:[^:]*:[^:]*:services/([^/.]+)(?:\.
 
 // callDestination hands the outcome to the function that is configured for it.
 // Destinations outside Function Compute are not there in the embedded cloud.
-func (c *Cloud) callDestination(a *asyncCall, res *runner.Result, attempts int64) {
+func (c *region) callDestination(a *asyncCall, res *runner.Result, attempts int64) {
 	var d *destination
 	condition := "Success"
 	if config := a.config.DestinationConfig; config != nil {

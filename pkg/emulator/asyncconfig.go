@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"regexp"
+	"strings"
 )
 
 // asyncSpec is what users set for asynchronous invocations.
@@ -71,7 +72,7 @@ func (s *asyncSpec) validate() error {
 
 // targeted lets change work on a copy of the document once it is clear that the
 // request's function is there at its qualifier.
-func (c *Cloud) targeted(q *call, change func(*serviceDoc, target) error) error {
+func (c *region) targeted(q *call, change func(*serviceDoc, target) error) error {
 	return c.store.updateService(q.params["s"], func(doc *serviceDoc) error {
 		at, err := doc.at(q.qualifier)
 		if err != nil {
@@ -86,12 +87,15 @@ func (c *Cloud) targeted(q *call, change func(*serviceDoc, target) error) error 
 }
 
 // putAsyncConfig replaces the configuration as a whole.
-func (c *Cloud) putAsyncConfig(q *call) (*reply, error) {
+func (c *region) putAsyncConfig(q *call) (*reply, error) {
 	var spec asyncSpec
 	if err := q.decode(&spec); err != nil {
 		return nil, err
 	}
 	if err := spec.validate(); err != nil {
+		return nil, err
+	}
+	if err := c.sameRegionDestinations(spec.DestinationConfig); err != nil {
 		return nil, err
 	}
 	var out *reply
@@ -108,12 +112,28 @@ func (c *Cloud) putAsyncConfig(q *call) (*reply, error) {
 	return out, err
 }
 
+// sameRegionDestinations refuses functions of other regions.
+func (c *region) sameRegionDestinations(config *destinationConfig) error {
+	if config == nil {
+		return nil
+	}
+	for _, d := range []*destination{config.OnSuccess, config.OnFailure} {
+		if d == nil || !functionARN.MatchString(d.Destination) {
+			continue
+		}
+		if err := c.sameRegion("destinationConfig", d.Destination, strings.Split(d.Destination, ":")[2]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func asyncNotFound(q *call) error {
 	return newError(404, "AsyncConfigNotExists", "async config of function '%s' at qualifier '%s' does not exist",
 		q.params["f"], q.qualifier)
 }
 
-func (c *Cloud) getAsyncConfig(q *call) (*reply, error) {
+func (c *region) getAsyncConfig(q *call) (*reply, error) {
 	doc, _, _, err := c.find(q)
 	if err != nil {
 		return nil, err
@@ -125,7 +145,7 @@ func (c *Cloud) getAsyncConfig(q *call) (*reply, error) {
 	return &reply{body: a.view(q.params["s"])}, nil
 }
 
-func (c *Cloud) deleteAsyncConfig(q *call) (*reply, error) {
+func (c *region) deleteAsyncConfig(q *call) (*reply, error) {
 	err := c.targeted(q, func(doc *serviceDoc, t target) error {
 		if doc.Async[t.key()] == nil {
 			return asyncNotFound(q)
@@ -139,7 +159,7 @@ func (c *Cloud) deleteAsyncConfig(q *call) (*reply, error) {
 	return done(), nil
 }
 
-func (c *Cloud) listAsyncConfigs(q *call) (*reply, error) {
+func (c *region) listAsyncConfigs(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err

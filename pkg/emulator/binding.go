@@ -6,7 +6,7 @@ import (
 )
 
 // createBinding lets a VPC invoke the functions of a service.
-func (c *Cloud) createBinding(q *call) (*reply, error) {
+func (c *region) createBinding(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (c *Cloud) createBinding(q *call) (*reply, error) {
 	return &reply{raw: []byte{}}, nil
 }
 
-func (c *Cloud) listBindings(q *call) (*reply, error) {
+func (c *region) listBindings(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (c *Cloud) listBindings(q *call) (*reply, error) {
 	}{append([]string{}, doc.Bindings...)}}, nil
 }
 
-func (c *Cloud) deleteBinding(q *call) (*reply, error) {
+func (c *region) deleteBinding(q *call) (*reply, error) {
 	id := q.params["vpc"]
 	err := c.store.updateService(q.params["s"], func(doc *serviceDoc) error {
 		i := slices.Index(doc.Bindings, id)

@@ -28,6 +28,8 @@ type call struct {
 	operation string
 	errorCode string
 
+	region    string // that the request names, "" for none
+	hosted    bool   // the host names the region
 	edition   string
 	params    map[string]string // of the path
 	query     url.Values

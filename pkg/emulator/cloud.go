@@ -26,7 +26,7 @@ const (
 type Config struct {
 	Dir       string            // state folder; created with mode 0700
 	AccountID string            // in ARNs; DefaultAccountID when empty
-	Region    string            // in ARNs; DefaultRegion when empty
+	Region    string            // of requests that name none, and of state at the top of Dir; DefaultRegion when empty
 	Keys      map[string]string // accepted access key id -> secret
 	Runner    runner.Invoker    // runs the functions; closed by Close
 	Now       func() time.Time  // time.Now when nil
@@ -47,7 +47,8 @@ type Event struct {
 // Cloud is the embedded cloud. It is safe for concurrent use.
 type Cloud struct {
 	accountID string
-	region    string
+	home      string // Config.Region
+	dir       string
 	keys      map[string]string
 	runner    runner.Invoker
 	now       func() time.Time
@@ -56,7 +57,6 @@ type Cloud struct {
 	retryWait time.Duration  // before the first retry of an asynchronous invocation
 	maxCode   int            // largest code package, in bytes
 	routes    *routeNode
-	store     *store
 	identity  []byte // secret of the state folder: health proofs and download links
 
 	background context.Context // of asynchronous invocations
@@ -65,8 +65,8 @@ type Cloud struct {
 	closing    sync.Mutex // guards closed, and that nothing begins after it is set
 	closed     bool
 
-	live  liveInstances
-	async asyncLedger
+	opening sync.Mutex // guards regions
+	regions map[string]*region
 }
 
 // Open loads the state of cfg.Dir, which is created when it is missing. It takes
@@ -78,13 +78,14 @@ func Open(cfg Config) (*Cloud, error) {
 	if cfg.Runner == nil {
 		return nil, errors.New("opening the embedded cloud: no runner was given")
 	}
-	st, err := openStore(cfg.Dir)
+	identity, err := openIdentity(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the embedded cloud: %w", err)
 	}
 	c := &Cloud{
 		accountID: orDefault(cfg.AccountID, DefaultAccountID),
-		region:    orDefault(cfg.Region, DefaultRegion),
+		home:      orDefault(cfg.Region, DefaultRegion),
+		dir:       cfg.Dir,
 		keys:      cfg.Keys,
 		runner:    cfg.Runner,
 		now:       cfg.Now,
@@ -93,14 +94,17 @@ func Open(cfg Config) (*Cloud, error) {
 		retryWait: time.Second,
 		maxCode:   maxCode,
 		routes:    buildRoutes(operations()),
-		store:     st,
-		identity:  st.identity,
+		identity:  identity,
+		regions:   map[string]*region{},
 	}
 	if c.keys == nil {
 		c.keys = map[string]string{DefaultAccessKeyID: DefaultAccessKeySecret}
 	}
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if err := c.openRegions(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("opening the embedded cloud: %w", err)
 	}
 	c.background, c.stop = context.WithCancel(context.Background())
 	return c, nil
@@ -129,7 +133,9 @@ func (c *Cloud) Close() error {
 	c.closing.Unlock()
 	c.stop()
 	c.tasks.Wait()
-	c.store.unpacks.Wait()
+	for _, r := range c.ordered("") {
+		r.store.unpacks.Wait()
+	}
 	return c.runner.Close()
 }
 
@@ -168,18 +174,25 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve tells the four kinds of requests apart.
 func (c *Cloud) serve(w http.ResponseWriter, q *call) {
-	if d := c.store.domainFor(hostName(q.Host)); d != nil {
-		c.serveDomain(w, q, d)
+	badRegion := q.takeRegion()
+	if r, d := c.domainFor(q); d != nil {
+		r.serveDomain(w, q, d)
 		return
 	}
 	path := q.URL.EscapedPath()
+	named, rest := cutRegion(path)
 	switch {
 	case path == "/healthz":
 		c.serveHealth(w, q)
 	case hasPrefix(path, codePrefix):
 		c.serveCode(w, q, path[len(codePrefix):])
+	case named != "":
+		q.region = named
+		c.serveProxy(w, q, "/"+named+proxyPrefix, rest[len(proxyPrefix):])
+	case badRegion != nil:
+		q.fail(w, badRegion)
 	case hasPrefix(path, proxyPrefix):
-		c.serveProxy(w, q, path[len(proxyPrefix):])
+		c.serveProxy(w, q, proxyPrefix, path[len(proxyPrefix):])
 	default:
 		c.serveAPI(w, q)
 	}

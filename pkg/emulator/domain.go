@@ -85,7 +85,7 @@ type domainView struct {
 	LastModifiedTime string `json:"lastModifiedTime"`
 }
 
-func (c *Cloud) domainView(d *domainDoc) domainView {
+func (c *region) domainView(d *domainDoc) domainView {
 	v := domainView{
 		domainSpec: d.Domain.Spec, AccountID: c.accountID, APIVersion: edition2021,
 		CreatedTime: d.Domain.Created, LastModifiedTime: d.Domain.Modified,
@@ -98,11 +98,11 @@ func (c *Cloud) domainView(d *domainDoc) domainView {
 	return v
 }
 
-func (c *Cloud) domainReply(d *domainDoc) *reply {
+func (c *region) domainReply(d *domainDoc) *reply {
 	return &reply{body: c.domainView(d), etag: d.Domain.etag()}
 }
 
-func (c *Cloud) createDomain(q *call) (*reply, error) {
+func (c *region) createDomain(q *call) (*reply, error) {
 	var spec domainSpec
 	if err := q.decode(&spec); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (c *Cloud) createDomain(q *call) (*reply, error) {
 	return c.domainReply(doc), nil
 }
 
-func (c *Cloud) listDomains(q *call) (*reply, error) {
+func (c *region) listDomains(q *call) (*reply, error) {
 	c.store.mu.RLock()
 	docs := sortedValues(c.store.domains)
 	c.store.mu.RUnlock()
@@ -151,7 +151,7 @@ func domainNotFound(name string) error {
 	return notFound("DomainName", "domain name '%.253s' does not exist", name)
 }
 
-func (c *Cloud) getDomain(q *call) (*reply, error) {
+func (c *region) getDomain(q *call) (*reply, error) {
 	d := c.store.domain(strings.ToLower(q.params["d"]))
 	if d == nil {
 		return nil, domainNotFound(q.params["d"])
@@ -160,7 +160,7 @@ func (c *Cloud) getDomain(q *call) (*reply, error) {
 }
 
 // updateDomain replaces what the request names; routes are replaced, not merged.
-func (c *Cloud) updateDomain(q *call) (*reply, error) {
+func (c *region) updateDomain(q *call) (*reply, error) {
 	s, name := c.store, strings.ToLower(q.params["d"])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +193,7 @@ func (c *Cloud) updateDomain(q *call) (*reply, error) {
 	return c.domainReply(doc), nil
 }
 
-func (c *Cloud) deleteDomain(q *call) (*reply, error) {
+func (c *region) deleteDomain(q *call) (*reply, error) {
 	s, name := c.store, strings.ToLower(q.params["d"])
 	s.mu.Lock()
 	defer s.mu.Unlock()

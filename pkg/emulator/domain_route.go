@@ -8,8 +8,20 @@ import (
 	"strings"
 )
 
+// domainFor returns the custom domain that answers for a request's host, or nil. A
+// domain can be set up in several regions; as DNS does, this leads to one of them.
+func (c *Cloud) domainFor(q *call) (*region, *domainDoc) {
+	host := hostName(q.Host)
+	for _, r := range c.ordered(q.region) {
+		if d := r.store.domainFor(host); d != nil {
+			return r, d
+		}
+	}
+	return nil, nil
+}
+
 // serveDomain answers a request to a custom domain.
-func (c *Cloud) serveDomain(w http.ResponseWriter, q *call, d *domainDoc) {
+func (c *region) serveDomain(w http.ResponseWriter, q *call, d *domainDoc) {
 	q.operation = "InvokeCustomDomain"
 	path := q.URL.EscapedPath()
 	route := d.Domain.Spec.RouteConfig.match(path)

@@ -28,6 +28,17 @@ func (c *Cloud) signLink(sha, expires string) string {
 	return hex.EncodeToString(mac(sha256.New, c.identity, []byte("code\n"+sha+"\n"+expires)))
 }
 
+// codeNamed returns a code package of any region, or nil: its name is its digest, so
+// that links need not tell the region.
+func (c *Cloud) codeNamed(sha string) []byte {
+	for _, r := range c.ordered("") {
+		if data, err := os.ReadFile(r.store.blobPath(sha)); err == nil {
+			return data
+		}
+	}
+	return nil
+}
+
 // serveCode answers a link that codeURL made.
 func (c *Cloud) serveCode(w http.ResponseWriter, q *call, file string) {
 	q.operation = "DownloadCode"
@@ -41,8 +52,8 @@ func (c *Cloud) serveCode(w http.ResponseWriter, q *call, file string) {
 		q.fail(w, newError(http.StatusForbidden, "AccessDenied", "the link has expired; ask for a new one"))
 		return
 	}
-	data, err := os.ReadFile(c.store.blobPath(sha)) // the signature vouches for the name
-	if err != nil {
+	data := c.codeNamed(sha) // the signature vouches for the name
+	if data == nil {
 		q.fail(w, notFound("Code", "the code package is gone; ask for a new link"))
 		return
 	}

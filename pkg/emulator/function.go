@@ -118,7 +118,7 @@ func (s functionSpec) isCustom() bool { return hasPrefix(s.Runtime, "custom") }
 // isContainer reports whether the function is an image instead of a package.
 func (s functionSpec) isContainer() bool { return s.Runtime == "custom-container" }
 
-func (c *Cloud) functionView(f *functionRecord) functionView {
+func (c *region) functionView(f *functionRecord) functionView {
 	v := functionView{
 		functionSpec: f.Spec.settled(),
 		FunctionID:   f.ID, CodeChecksum: f.Code.Checksum, CodeSize: f.Code.Size,
@@ -139,7 +139,7 @@ type codeInput struct {
 
 // takeCode stores the code of a request's body, or tells that there is none. The
 // caller calls release once a document refers to the package.
-func (c *Cloud) takeCode(q *call, code *codeInput) (ref *codeRef, release func(), err error) {
+func (c *region) takeCode(q *call, code *codeInput) (ref *codeRef, release func(), err error) {
 	release = func() {}
 	if code == nil || code.ZipFile == nil && code.OSSBucketName == "" && code.OSSObjectName == "" {
 		return nil, release, nil
@@ -166,7 +166,7 @@ type functionInput struct {
 	Code *codeInput `json:"code"`
 }
 
-func (c *Cloud) createFunction(q *call) (*reply, error) {
+func (c *region) createFunction(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -213,11 +213,11 @@ func (c *Cloud) createFunction(q *call) (*reply, error) {
 
 // functionReply shows a function. It shows it before the document is kept, so it
 // must not hold on to anything that changes later; views are copies.
-func (c *Cloud) functionReply(f *functionRecord) *reply {
+func (c *region) functionReply(f *functionRecord) *reply {
 	return &reply{body: c.functionView(f), etag: f.etag()}
 }
 
-func (c *Cloud) listFunctions(q *call) (*reply, error) {
+func (c *region) listFunctions(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -241,7 +241,7 @@ func (c *Cloud) listFunctions(q *call) (*reply, error) {
 }
 
 // find returns the function that a request's path and qualifier name.
-func (c *Cloud) find(q *call) (*serviceDoc, moment, *functionRecord, error) {
+func (c *region) find(q *call) (*serviceDoc, moment, *functionRecord, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, moment{}, nil, err
@@ -254,7 +254,7 @@ func (c *Cloud) find(q *call) (*serviceDoc, moment, *functionRecord, error) {
 	return doc, at, f, err
 }
 
-func (c *Cloud) getFunction(q *call) (*reply, error) {
+func (c *region) getFunction(q *call) (*reply, error) {
 	_, _, f, err := c.find(q)
 	if err != nil {
 		return nil, err
@@ -262,7 +262,7 @@ func (c *Cloud) getFunction(q *call) (*reply, error) {
 	return c.functionReply(f), nil
 }
 
-func (c *Cloud) updateFunction(q *call) (*reply, error) {
+func (c *region) updateFunction(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -317,7 +317,7 @@ func (c *Cloud) updateFunction(q *call) (*reply, error) {
 	return out, nil
 }
 
-func (c *Cloud) deleteFunction(q *call) (*reply, error) {
+func (c *region) deleteFunction(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -373,7 +373,7 @@ func (d *serviceDoc) forget(name string) error {
 	return nil
 }
 
-func (c *Cloud) getFunctionCode(q *call) (*reply, error) {
+func (c *region) getFunctionCode(q *call) (*reply, error) {
 	_, _, f, err := c.find(q)
 	if err != nil {
 		return nil, err

@@ -74,6 +74,7 @@ func (f *fakeRunner) ServeHTTP(w http.ResponseWriter, r *http.Request, fn runner
 	w.Header().Set("X-Base", base)
 	w.Header().Set("X-Version", fn.VersionID)
 	w.Header().Set("X-Function", fn.FuncName)
+	w.Header().Set("X-Region", fn.Region)
 	w.WriteHeader(http.StatusTeapot)
 	_, _ = w.Write(body)
 }

@@ -36,7 +36,7 @@ type liveInstances struct {
 }
 
 // prepare resolves a qualifier for one invocation and brings the code to disk.
-func (c *Cloud) prepare(ctx context.Context, service, function, qualifier string) (*prepared, error) {
+func (c *region) prepare(ctx context.Context, service, function, qualifier string) (*prepared, error) {
 	doc, err := c.store.service(service)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (c *Cloud) prepare(ctx context.Context, service, function, qualifier string
 
 // runnerFunction says all about a function that its instances need, but for the
 // place of the code.
-func (c *Cloud) runnerFunction(at moment, f *functionRecord, qualifier string) runner.Function {
+func (c *region) runnerFunction(at moment, f *functionRecord, qualifier string) runner.Function {
 	spec := f.Spec.settled()
 	fn := runner.Function{
 		Runtime: spec.Runtime, Handler: spec.Handler, Init: spec.Initializer, Env: maps.Clone(spec.EnvironmentVariables),
@@ -74,7 +74,7 @@ func (c *Cloud) runnerFunction(at moment, f *functionRecord, qualifier string) r
 		Timeout:     time.Duration(*spec.Timeout) * time.Second,
 		InitTimeout: time.Duration(*spec.InitializationTimeout) * time.Second,
 		Concurrency: int(*spec.InstanceConcurrency),
-		AccountID:   c.accountID, Region: c.region,
+		AccountID:   c.accountID, Region: c.name,
 		ServiceName: at.service.Spec.ServiceName, FuncName: spec.FunctionName,
 		Qualifier: qualifier, VersionID: at.version, Role: at.service.Spec.Role,
 	}
@@ -102,7 +102,7 @@ func (c *Cloud) runnerFunction(at moment, f *functionRecord, qualifier string) r
 
 // settle stops the instances of a service whose code or configuration is gone,
 // and removes packages that nothing refers to.
-func (c *Cloud) settle(service string) {
+func (c *region) settle(service string) {
 	doc, err := c.store.service(service)
 	if err != nil {
 		doc = &serviceDoc{} // gone: nothing of it is current
@@ -123,7 +123,7 @@ func (c *Cloud) settle(service string) {
 }
 
 // current reports whether a runner key is what its qualifier leads to now.
-func (c *Cloud) current(doc *serviceDoc, key string, l liveKey) bool {
+func (c *region) current(doc *serviceDoc, key string, l liveKey) bool {
 	for _, version := range doc.versionsOf(l.qualifier) {
 		at, err := doc.version(version)
 		if err != nil || at.version != l.version {
@@ -137,7 +137,7 @@ func (c *Cloud) current(doc *serviceDoc, key string, l liveKey) bool {
 }
 
 // finish ends the hold on the code, and stops what was superseded meanwhile.
-func (c *Cloud) finish(p *prepared) {
+func (c *region) finish(p *prepared) {
 	p.release()
 	doc, err := c.store.service(p.function.ServiceName)
 	c.live.mu.Lock()
@@ -150,7 +150,7 @@ func (c *Cloud) finish(p *prepared) {
 }
 
 // invokeFunction runs a function with the request's body as its event.
-func (c *Cloud) invokeFunction(q *call) (*reply, error) {
+func (c *region) invokeFunction(q *call) (*reply, error) {
 	kind := orDefault(q.Header.Get("X-Fc-Invocation-Type"), "Sync")
 	logType := orDefault(q.Header.Get("X-Fc-Log-Type"), "None")
 	switch {
@@ -189,7 +189,7 @@ func notStarted(function string, err error) error {
 }
 
 // resultHeader tells how an invocation went.
-func (c *Cloud) resultHeader(p *prepared, res *runner.Result) http.Header {
+func (c *region) resultHeader(p *prepared, res *runner.Result) http.Header {
 	h := http.Header{}
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Fc-Invocation-Duration", strconv.FormatInt(res.Duration.Milliseconds(), 10))
@@ -222,7 +222,7 @@ func trimNewline(b []byte) []byte {
 }
 
 // listInstances lists the running instances of a function at a qualifier.
-func (c *Cloud) listInstances(q *call) (*reply, error) {
+func (c *region) listInstances(q *call) (*reply, error) {
 	if _, _, _, err := c.find(q); err != nil {
 		return nil, err
 	}

@@ -57,11 +57,11 @@ type codeLocation struct {
 	Location       string `json:"location"`
 }
 
-func (c *Cloud) layerView(q *call, d *layerDoc, v *layerVersion) layerView {
+func (c *region) layerView(q *call, d *layerDoc, v *layerVersion) layerView {
 	view := layerView{
 		LayerName: d.Name, Version: v.Version, Description: v.Description, License: v.License,
 		CompatibleRuntime: append([]string{}, v.CompatibleRuntime...),
-		ARN:               fmt.Sprintf("%s#%s#%d", c.layerOwner(), d.Name, v.Version),
+		ARN:               c.arn(fmt.Sprintf("layers#%s#%d", d.Name, v.Version)),
 		ARNV2:             c.arn(fmt.Sprintf("layers/%s/versions/%d", d.Name, v.Version)),
 		Code:              codeLocation{"OSS", c.codeURL(q, v.Code)},
 		CodeChecksum:      v.Code.Checksum, CodeSize: v.Code.Size, Codesize: v.Code.Size, CreateTime: v.Created,
@@ -72,9 +72,6 @@ func (c *Cloud) layerView(q *call, d *layerDoc, v *layerVersion) layerView {
 	return view
 }
 
-// layerOwner begins the older ARNs.
-func (c *Cloud) layerOwner() string { return c.arn("layers") }
-
 var (
 	arnV2Pattern = regexp.MustCompile(`^acs:fc:([^:]*):([^:]*):layers/([^/#]+)/versions/([0-9]+)$`)
 	arnV1Pattern = regexp.MustCompile(`^([^#]+)#([^#]+)#([0-9]+)$`)
@@ -82,15 +79,20 @@ var (
 
 // layerARNV2 turns the older form of this account's ARNs into the newer one.
 func (c *Cloud) layerARNV2(arn string) string {
-	if m := arnV1Pattern.FindStringSubmatch(arn); m != nil && m[1] == c.layerOwner() {
-		return c.arn("layers/" + m[2] + "/versions/" + m[3])
+	m := arnV1Pattern.FindStringSubmatch(arn)
+	if m == nil {
+		return arn
 	}
-	return arn
+	owner, ok := strings.CutSuffix(m[1], ":"+c.accountID+":layers")
+	if !ok {
+		return arn
+	}
+	return owner + ":" + c.accountID + ":layers/" + m[2] + "/versions/" + m[3]
 }
 
 // checkLayers makes sure that layers of this account are there; others, such as
 // the official ones, are taken as they are named. The caller holds the store.
-func (c *Cloud) checkLayers(arns []string) error {
+func (c *region) checkLayers(arns []string) error {
 	for _, arn := range arns {
 		arn = c.layerARNV2(arn)
 		m := arnV2Pattern.FindStringSubmatch(arn)
@@ -99,6 +101,9 @@ func (c *Cloud) checkLayers(arns []string) error {
 		}
 		if m == nil || m[2] != c.accountID {
 			continue
+		}
+		if err := c.sameRegion("layers", arn, m[1]); err != nil {
+			return err
 		}
 		if d := c.store.layers[m[3]]; d == nil || d.version(m[4]) == nil {
 			return layerNotFound(m[3], m[4])
@@ -120,7 +125,7 @@ func layerNotFound(name, version string) error {
 	return notFound("LayerVersion", "version '%.64s' of layer '%.128s' does not exist", version, name)
 }
 
-func (c *Cloud) createLayerVersion(q *call) (*reply, error) {
+func (c *region) createLayerVersion(q *call) (*reply, error) {
 	var in struct {
 		Code              *codeInput `json:"Code"`
 		CompatibleRuntime []string   `json:"compatibleRuntime"`
@@ -172,7 +177,7 @@ func (c *Cloud) createLayerVersion(q *call) (*reply, error) {
 }
 
 // listLayers lists the newest version of each layer. There are no official ones.
-func (c *Cloud) listLayers(q *call) (*reply, error) {
+func (c *region) listLayers(q *call) (*reply, error) {
 	c.store.mu.RLock()
 	docs := sortedValues(c.store.layers)
 	c.store.mu.RUnlock()
@@ -194,7 +199,7 @@ func (c *Cloud) listLayers(q *call) (*reply, error) {
 }
 
 // layer returns the document of a layer or LayerNotFound.
-func (c *Cloud) layer(name string) (*layerDoc, error) {
+func (c *region) layer(name string) (*layerDoc, error) {
 	c.store.mu.RLock()
 	defer c.store.mu.RUnlock()
 	if d := c.store.layers[name]; d != nil && len(d.Versions) > 0 {
@@ -204,7 +209,7 @@ func (c *Cloud) layer(name string) (*layerDoc, error) {
 }
 
 // listLayerVersions lists versions from startVersion on.
-func (c *Cloud) listLayerVersions(q *call) (*reply, error) {
+func (c *region) listLayerVersions(q *call) (*reply, error) {
 	d, err := c.layer(q.params["l"])
 	if err != nil {
 		return nil, err
@@ -236,7 +241,7 @@ func (c *Cloud) listLayerVersions(q *call) (*reply, error) {
 	}{views, next}}, nil
 }
 
-func (c *Cloud) getLayerVersion(q *call) (*reply, error) {
+func (c *region) getLayerVersion(q *call) (*reply, error) {
 	d, err := c.layer(q.params["l"])
 	if err != nil {
 		return nil, err
@@ -248,16 +253,19 @@ func (c *Cloud) getLayerVersion(q *call) (*reply, error) {
 	return &reply{body: c.layerView(q, d, v)}, nil
 }
 
-func (c *Cloud) getLayerByARN(q *call) (*reply, error) {
+func (c *region) getLayerByARN(q *call) (*reply, error) {
 	m := arnV2Pattern.FindStringSubmatch(c.layerARNV2(q.params["arn"]))
 	if m == nil || m[2] != c.accountID {
 		return nil, notFound("Layer", "the embedded cloud has no layer '%.300s'", q.params["arn"])
+	}
+	if err := c.sameRegion("arn", q.params["arn"], m[1]); err != nil {
+		return nil, err
 	}
 	q.params["l"], q.params["v"] = m[3], m[4]
 	return c.getLayerVersion(q)
 }
 
-func (c *Cloud) deleteLayerVersion(q *call) (*reply, error) {
+func (c *region) deleteLayerVersion(q *call) (*reply, error) {
 	name, id := q.params["l"], q.params["v"]
 	err := c.updateLayer(name, func(d *layerDoc) error {
 		v := d.version(id)
@@ -275,7 +283,7 @@ func (c *Cloud) deleteLayerVersion(q *call) (*reply, error) {
 }
 
 // updateLayer lets change work on a copy of the layer's document.
-func (c *Cloud) updateLayer(name string, change func(*layerDoc) error) error {
+func (c *region) updateLayer(name string, change func(*layerDoc) error) error {
 	s := c.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -295,7 +303,7 @@ func (c *Cloud) updateLayer(name string, change func(*layerDoc) error) error {
 
 // putLayerACL makes a layer public or private. The 2016-08-15 client sends the
 // wish in the query, the 2021-04-06 client likewise or in the body.
-func (c *Cloud) putLayerACL(q *call) (*reply, error) {
+func (c *region) putLayerACL(q *call) (*reply, error) {
 	var in struct {
 		Public *bool `json:"public"`
 	}

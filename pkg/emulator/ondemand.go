@@ -27,7 +27,7 @@ func onDemandNotFound(q *call) error {
 		q.params["f"], q.qualifier)
 }
 
-func (c *Cloud) putOnDemand(q *call) (*reply, error) {
+func (c *region) putOnDemand(q *call) (*reply, error) {
 	var in struct {
 		Max *int64 `json:"maximumInstanceCount"`
 	}
@@ -57,7 +57,7 @@ func (c *Cloud) putOnDemand(q *call) (*reply, error) {
 	return out, err
 }
 
-func (c *Cloud) getOnDemand(q *call) (*reply, error) {
+func (c *region) getOnDemand(q *call) (*reply, error) {
 	doc, _, _, err := c.find(q)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (c *Cloud) getOnDemand(q *call) (*reply, error) {
 	return &reply{body: o.view(q.params["s"]), etag: o.etag()}, nil
 }
 
-func (c *Cloud) deleteOnDemand(q *call) (*reply, error) {
+func (c *region) deleteOnDemand(q *call) (*reply, error) {
 	err := c.targeted(q, func(doc *serviceDoc, t target) error {
 		rec := doc.OnDemand[t.key()]
 		if rec == nil {
@@ -88,7 +88,7 @@ func (c *Cloud) deleteOnDemand(q *call) (*reply, error) {
 }
 
 // listOnDemands lists those of all services; prefix and startKey are of resources.
-func (c *Cloud) listOnDemands(q *call) (*reply, error) {
+func (c *region) listOnDemands(q *call) (*reply, error) {
 	views := []onDemandView{}
 	for _, doc := range c.store.allServices() {
 		for _, o := range doc.OnDemand {

@@ -48,7 +48,7 @@ type provisionView struct {
 	CurrentError string `json:"currentError"`
 }
 
-func (c *Cloud) provisionView(service string, p *provisionRecord) provisionView {
+func (c *region) provisionView(service string, p *provisionRecord) provisionView {
 	v := provisionView{provisionSpec: p.provisionSpec, Current: p.Target}
 	v.Resource = strings.Join([]string{c.accountID, service, p.Qualifier, p.Function}, "#")
 	if v.AlwaysAllocateCPU == nil {
@@ -64,7 +64,7 @@ func (c *Cloud) provisionView(service string, p *provisionRecord) provisionView 
 }
 
 // putProvision changes what the request names and leaves the rest.
-func (c *Cloud) putProvision(q *call) (*reply, error) {
+func (c *region) putProvision(q *call) (*reply, error) {
 	if isVersionID(q.qualifier) {
 		return nil, invalid("provisioned instances need an alias or %s as qualifier, not version '%s'", latest, q.qualifier)
 	}
@@ -88,7 +88,7 @@ func (c *Cloud) putProvision(q *call) (*reply, error) {
 }
 
 // getProvision shows a target of 0 where nothing was set.
-func (c *Cloud) getProvision(q *call) (*reply, error) {
+func (c *region) getProvision(q *call) (*reply, error) {
 	doc, _, _, err := c.find(q)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (c *Cloud) getProvision(q *call) (*reply, error) {
 	return &reply{body: c.provisionView(q.params["s"], p)}, nil
 }
 
-func (c *Cloud) listProvisions(q *call) (*reply, error) {
+func (c *region) listProvisions(q *call) (*reply, error) {
 	service, qualifier := q.query.Get("serviceName"), q.query.Get("qualifier")
 	if qualifier != "" && service == "" {
 		return nil, invalid("serviceName is required when qualifier is given")

@@ -11,12 +11,22 @@ import (
 // proxyPrefix begins the paths of HTTP triggers.
 const proxyPrefix = "/" + edition2016 + "/proxy/"
 
-// serveProxy answers a request of an HTTP trigger: svc[.qualifier]/fn/path...
-func (c *Cloud) serveProxy(w http.ResponseWriter, q *call, rest string) {
+// cutRegion cuts the region that may stand before the path of an HTTP trigger.
+func cutRegion(path string) (name, rest string) {
+	name, rest, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if rest = "/" + rest; isRegion(name) && hasPrefix(rest, proxyPrefix) {
+		return name, rest
+	}
+	return "", path
+}
+
+// serveProxy answers a request of an HTTP trigger. Its path is prefix, then
+// svc[.qualifier]/fn/path...
+func (c *Cloud) serveProxy(w http.ResponseWriter, q *call, prefix, rest string) {
 	q.operation = "InvokeHTTPTrigger"
 	service, rest, _ := strings.Cut(rest, "/")
 	function, path, _ := strings.Cut(rest, "/")
-	base := proxyPrefix + service + "/" + function
+	base := prefix + service + "/" + function
 	service, err1 := url.PathUnescape(service)
 	function, err2 := url.PathUnescape(function)
 	if err1 != nil || err2 != nil || service == "" || function == "" {
@@ -24,10 +34,53 @@ func (c *Cloud) serveProxy(w http.ResponseWriter, q *call, rest string) {
 		return
 	}
 	service, qualifier, _ := strings.Cut(service, ".")
-	c.serveFunction(w, q, httpTarget{
+	t := httpTarget{
 		service: service, function: function, qualifier: orDefault(qualifier, latest),
 		path: "/" + path, query: q.URL.RawQuery, base: base,
-	})
+	}
+	r, err := c.regionFor(q, t)
+	if err != nil {
+		q.fail(w, err)
+		return
+	}
+	r.serveFunction(w, q, t)
+}
+
+// regionFor finds the region of the function of an HTTP trigger: the one that the
+// request names, else that of Config.Region when it has the function, else the only
+// one that has it.
+func (c *Cloud) regionFor(q *call, t httpTarget) (*region, error) {
+	regions := c.ordered(q.region)
+	first := regions[0]
+	if q.region != "" && first.name != q.region {
+		return nil, notFound("Service", "service '%s' does not exist in the region %s", t.service, q.region)
+	}
+	if q.region != "" || first.has(t) {
+		return first, nil
+	}
+	var names []string
+	others := slices.DeleteFunc(regions[1:], func(r *region) bool { return !r.has(t) })
+	for _, r := range others {
+		names = append(names, r.name)
+	}
+	switch len(others) {
+	case 0:
+		return first, nil // which says what is missing
+	case 1:
+		return others[0], nil
+	}
+	return nil, invalid("function '%s' of service '%s' is in several regions (%s): begin the path with one of them, as in /%s%s...",
+		t.function, t.service, strings.Join(names, ", "), names[0], proxyPrefix)
+}
+
+// has reports whether the region has the function.
+func (c *region) has(t httpTarget) bool {
+	doc, err := c.store.service(t.service)
+	if err != nil {
+		return false
+	}
+	at, err := doc.at(t.qualifier)
+	return err == nil && at.functions[t.function] != nil
 }
 
 // httpTarget is where an HTTP request goes.
@@ -38,7 +91,7 @@ type httpTarget struct {
 }
 
 // serveFunction hands a request to a function by way of its HTTP trigger.
-func (c *Cloud) serveFunction(w http.ResponseWriter, q *call, t httpTarget) {
+func (c *region) serveFunction(w http.ResponseWriter, q *call, t httpTarget) {
 	p, r, err := c.prepareHTTP(q, t)
 	if err != nil {
 		q.fail(w, err)
@@ -51,7 +104,7 @@ func (c *Cloud) serveFunction(w http.ResponseWriter, q *call, t httpTarget) {
 }
 
 // prepareHTTP checks that the trigger lets the request pass.
-func (c *Cloud) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, error) {
+func (c *region) prepareHTTP(q *call, t httpTarget) (*prepared, *http.Request, error) {
 	path, err := url.PathUnescape(t.path)
 	if err != nil {
 		return nil, nil, invalid("the path %.200q is not well escaped", t.path)

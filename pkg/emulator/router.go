@@ -19,7 +19,7 @@ type operation struct {
 	name   string // as in the API
 	method string
 	path   string // after the edition; {x} is a parameter; {s} may carry a qualifier in 2016-08-15
-	run    func(*Cloud, *call) (*reply, error)
+	run    func(*region, *call) (*reply, error)
 	body   int64  // limit; smallBody when 0
 	only   string // the only edition that has it; both when ""
 }
@@ -32,88 +32,88 @@ func operations() []operation {
 		function = service + "/functions/{f}"
 	)
 	return []operation{
-		{name: "CreateService", method: "POST", path: "/services", run: (*Cloud).createService},
-		{name: "ListServices", method: "GET", path: "/services", run: (*Cloud).listServices},
-		{name: "GetService", method: "GET", path: service, run: (*Cloud).getService},
-		{name: "UpdateService", method: "PUT", path: service, run: (*Cloud).updateService},
-		{name: "DeleteService", method: "DELETE", path: service, run: (*Cloud).deleteService},
+		{name: "CreateService", method: "POST", path: "/services", run: (*region).createService},
+		{name: "ListServices", method: "GET", path: "/services", run: (*region).listServices},
+		{name: "GetService", method: "GET", path: service, run: (*region).getService},
+		{name: "UpdateService", method: "PUT", path: service, run: (*region).updateService},
+		{name: "DeleteService", method: "DELETE", path: service, run: (*region).deleteService},
 
-		{name: "CreateFunction", method: "POST", path: service + "/functions", run: (*Cloud).createFunction, body: codeBody},
-		{name: "ListFunctions", method: "GET", path: service + "/functions", run: (*Cloud).listFunctions},
-		{name: "GetFunction", method: "GET", path: function, run: (*Cloud).getFunction},
-		{name: "UpdateFunction", method: "PUT", path: function, run: (*Cloud).updateFunction, body: codeBody},
-		{name: "DeleteFunction", method: "DELETE", path: function, run: (*Cloud).deleteFunction},
-		{name: "GetFunctionCode", method: "GET", path: function + "/code", run: (*Cloud).getFunctionCode},
-		{name: "InvokeFunction", method: "POST", path: function + "/invocations", run: (*Cloud).invokeFunction, body: invokeBody},
-		{name: "ListInstances", method: "GET", path: function + "/instances", run: (*Cloud).listInstances},
+		{name: "CreateFunction", method: "POST", path: service + "/functions", run: (*region).createFunction, body: codeBody},
+		{name: "ListFunctions", method: "GET", path: service + "/functions", run: (*region).listFunctions},
+		{name: "GetFunction", method: "GET", path: function, run: (*region).getFunction},
+		{name: "UpdateFunction", method: "PUT", path: function, run: (*region).updateFunction, body: codeBody},
+		{name: "DeleteFunction", method: "DELETE", path: function, run: (*region).deleteFunction},
+		{name: "GetFunctionCode", method: "GET", path: function + "/code", run: (*region).getFunctionCode},
+		{name: "InvokeFunction", method: "POST", path: function + "/invocations", run: (*region).invokeFunction, body: invokeBody},
+		{name: "ListInstances", method: "GET", path: function + "/instances", run: (*region).listInstances},
 
-		{name: "CreateTrigger", method: "POST", path: function + "/triggers", run: (*Cloud).createTrigger},
-		{name: "ListTriggers", method: "GET", path: function + "/triggers", run: (*Cloud).listTriggers},
-		{name: "GetTrigger", method: "GET", path: function + "/triggers/{t}", run: (*Cloud).getTrigger},
-		{name: "UpdateTrigger", method: "PUT", path: function + "/triggers/{t}", run: (*Cloud).updateTrigger},
-		{name: "DeleteTrigger", method: "DELETE", path: function + "/triggers/{t}", run: (*Cloud).deleteTrigger},
+		{name: "CreateTrigger", method: "POST", path: function + "/triggers", run: (*region).createTrigger},
+		{name: "ListTriggers", method: "GET", path: function + "/triggers", run: (*region).listTriggers},
+		{name: "GetTrigger", method: "GET", path: function + "/triggers/{t}", run: (*region).getTrigger},
+		{name: "UpdateTrigger", method: "PUT", path: function + "/triggers/{t}", run: (*region).updateTrigger},
+		{name: "DeleteTrigger", method: "DELETE", path: function + "/triggers/{t}", run: (*region).deleteTrigger},
 
-		{name: "PublishServiceVersion", method: "POST", path: service + "/versions", run: (*Cloud).publishVersion},
-		{name: "ListServiceVersions", method: "GET", path: service + "/versions", run: (*Cloud).listVersions},
-		{name: "DeleteServiceVersion", method: "DELETE", path: service + "/versions/{v}", run: (*Cloud).deleteVersion},
+		{name: "PublishServiceVersion", method: "POST", path: service + "/versions", run: (*region).publishVersion},
+		{name: "ListServiceVersions", method: "GET", path: service + "/versions", run: (*region).listVersions},
+		{name: "DeleteServiceVersion", method: "DELETE", path: service + "/versions/{v}", run: (*region).deleteVersion},
 
-		{name: "CreateAlias", method: "POST", path: service + "/aliases", run: (*Cloud).createAlias},
-		{name: "ListAliases", method: "GET", path: service + "/aliases", run: (*Cloud).listAliases},
-		{name: "GetAlias", method: "GET", path: service + "/aliases/{a}", run: (*Cloud).getAlias},
-		{name: "UpdateAlias", method: "PUT", path: service + "/aliases/{a}", run: (*Cloud).updateAlias},
-		{name: "DeleteAlias", method: "DELETE", path: service + "/aliases/{a}", run: (*Cloud).deleteAlias},
+		{name: "CreateAlias", method: "POST", path: service + "/aliases", run: (*region).createAlias},
+		{name: "ListAliases", method: "GET", path: service + "/aliases", run: (*region).listAliases},
+		{name: "GetAlias", method: "GET", path: service + "/aliases/{a}", run: (*region).getAlias},
+		{name: "UpdateAlias", method: "PUT", path: service + "/aliases/{a}", run: (*region).updateAlias},
+		{name: "DeleteAlias", method: "DELETE", path: service + "/aliases/{a}", run: (*region).deleteAlias},
 
-		{name: "CreateCustomDomain", method: "POST", path: "/custom-domains", run: (*Cloud).createDomain},
-		{name: "ListCustomDomains", method: "GET", path: "/custom-domains", run: (*Cloud).listDomains},
-		{name: "GetCustomDomain", method: "GET", path: "/custom-domains/{d}", run: (*Cloud).getDomain},
-		{name: "UpdateCustomDomain", method: "PUT", path: "/custom-domains/{d}", run: (*Cloud).updateDomain},
-		{name: "DeleteCustomDomain", method: "DELETE", path: "/custom-domains/{d}", run: (*Cloud).deleteDomain},
+		{name: "CreateCustomDomain", method: "POST", path: "/custom-domains", run: (*region).createDomain},
+		{name: "ListCustomDomains", method: "GET", path: "/custom-domains", run: (*region).listDomains},
+		{name: "GetCustomDomain", method: "GET", path: "/custom-domains/{d}", run: (*region).getDomain},
+		{name: "UpdateCustomDomain", method: "PUT", path: "/custom-domains/{d}", run: (*region).updateDomain},
+		{name: "DeleteCustomDomain", method: "DELETE", path: "/custom-domains/{d}", run: (*region).deleteDomain},
 
-		{name: "PutFunctionAsyncInvokeConfig", method: "PUT", path: function + "/async-invoke-config", run: (*Cloud).putAsyncConfig},
-		{name: "GetFunctionAsyncInvokeConfig", method: "GET", path: function + "/async-invoke-config", run: (*Cloud).getAsyncConfig},
-		{name: "DeleteFunctionAsyncInvokeConfig", method: "DELETE", path: function + "/async-invoke-config", run: (*Cloud).deleteAsyncConfig},
-		{name: "ListFunctionAsyncInvokeConfigs", method: "GET", path: function + "/async-invoke-configs", run: (*Cloud).listAsyncConfigs},
+		{name: "PutFunctionAsyncInvokeConfig", method: "PUT", path: function + "/async-invoke-config", run: (*region).putAsyncConfig},
+		{name: "GetFunctionAsyncInvokeConfig", method: "GET", path: function + "/async-invoke-config", run: (*region).getAsyncConfig},
+		{name: "DeleteFunctionAsyncInvokeConfig", method: "DELETE", path: function + "/async-invoke-config", run: (*region).deleteAsyncConfig},
+		{name: "ListFunctionAsyncInvokeConfigs", method: "GET", path: function + "/async-invoke-configs", run: (*region).listAsyncConfigs},
 
-		{name: "PutProvisionConfig", method: "PUT", path: function + "/provision-config", run: (*Cloud).putProvision},
-		{name: "GetProvisionConfig", method: "GET", path: function + "/provision-config", run: (*Cloud).getProvision},
-		{name: "ListProvisionConfigs", method: "GET", path: "/provision-configs", run: (*Cloud).listProvisions},
+		{name: "PutProvisionConfig", method: "PUT", path: function + "/provision-config", run: (*region).putProvision},
+		{name: "GetProvisionConfig", method: "GET", path: function + "/provision-config", run: (*region).getProvision},
+		{name: "ListProvisionConfigs", method: "GET", path: "/provision-configs", run: (*region).listProvisions},
 
-		{name: "PutFunctionOnDemandConfig", method: "PUT", path: function + "/on-demand-config", run: (*Cloud).putOnDemand},
-		{name: "GetFunctionOnDemandConfig", method: "GET", path: function + "/on-demand-config", run: (*Cloud).getOnDemand},
-		{name: "DeleteFunctionOnDemandConfig", method: "DELETE", path: function + "/on-demand-config", run: (*Cloud).deleteOnDemand},
-		{name: "ListOnDemandConfigs", method: "GET", path: "/on-demand-configs", run: (*Cloud).listOnDemands},
+		{name: "PutFunctionOnDemandConfig", method: "PUT", path: function + "/on-demand-config", run: (*region).putOnDemand},
+		{name: "GetFunctionOnDemandConfig", method: "GET", path: function + "/on-demand-config", run: (*region).getOnDemand},
+		{name: "DeleteFunctionOnDemandConfig", method: "DELETE", path: function + "/on-demand-config", run: (*region).deleteOnDemand},
+		{name: "ListOnDemandConfigs", method: "GET", path: "/on-demand-configs", run: (*region).listOnDemands},
 
-		{name: "ListStatefulAsyncInvocations", method: "GET", path: function + "/stateful-async-invocations", run: (*Cloud).listStateful},
-		{name: "GetStatefulAsyncInvocation", method: "GET", path: function + "/stateful-async-invocations/{i}", run: (*Cloud).getStateful},
-		{name: "StopStatefulAsyncInvocation", method: "PUT", path: function + "/stateful-async-invocations/{i}", run: (*Cloud).stopStateful},
-		{name: "ListStatefulAsyncInvocationFunctions", method: "GET", path: "/stateful-async-invocation-functions", run: (*Cloud).listStatefulFunctions},
+		{name: "ListStatefulAsyncInvocations", method: "GET", path: function + "/stateful-async-invocations", run: (*region).listStateful},
+		{name: "GetStatefulAsyncInvocation", method: "GET", path: function + "/stateful-async-invocations/{i}", run: (*region).getStateful},
+		{name: "StopStatefulAsyncInvocation", method: "PUT", path: function + "/stateful-async-invocations/{i}", run: (*region).stopStateful},
+		{name: "ListStatefulAsyncInvocationFunctions", method: "GET", path: "/stateful-async-invocation-functions", run: (*region).listStatefulFunctions},
 
-		{name: "ListLayers", method: "GET", path: "/layers", run: (*Cloud).listLayers},
-		{name: "CreateLayerVersion", method: "POST", path: "/layers/{l}/versions", run: (*Cloud).createLayerVersion, body: codeBody},
-		{name: "ListLayerVersions", method: "GET", path: "/layers/{l}/versions", run: (*Cloud).listLayerVersions},
-		{name: "GetLayerVersion", method: "GET", path: "/layers/{l}/versions/{v}", run: (*Cloud).getLayerVersion},
-		{name: "DeleteLayerVersion", method: "DELETE", path: "/layers/{l}/versions/{v}", run: (*Cloud).deleteLayerVersion},
-		{name: "PutLayerACL", method: "PUT", path: "/layers/{l}/acl", run: (*Cloud).putLayerACL},
-		{name: "GetLayerVersionByArn", method: "GET", path: "/layerarn/{arn}", run: (*Cloud).getLayerByARN},
+		{name: "ListLayers", method: "GET", path: "/layers", run: (*region).listLayers},
+		{name: "CreateLayerVersion", method: "POST", path: "/layers/{l}/versions", run: (*region).createLayerVersion, body: codeBody},
+		{name: "ListLayerVersions", method: "GET", path: "/layers/{l}/versions", run: (*region).listLayerVersions},
+		{name: "GetLayerVersion", method: "GET", path: "/layers/{l}/versions/{v}", run: (*region).getLayerVersion},
+		{name: "DeleteLayerVersion", method: "DELETE", path: "/layers/{l}/versions/{v}", run: (*region).deleteLayerVersion},
+		{name: "PutLayerACL", method: "PUT", path: "/layers/{l}/acl", run: (*region).putLayerACL},
+		{name: "GetLayerVersionByArn", method: "GET", path: "/layerarn/{arn}", run: (*region).getLayerByARN},
 
-		{name: "CreateVpcBinding", method: "POST", path: service + "/bindings", run: (*Cloud).createBinding},
-		{name: "ListVpcBindings", method: "GET", path: service + "/bindings", run: (*Cloud).listBindings},
-		{name: "DeleteVpcBinding", method: "DELETE", path: service + "/bindings/{vpc}", run: (*Cloud).deleteBinding},
+		{name: "CreateVpcBinding", method: "POST", path: service + "/bindings", run: (*region).createBinding},
+		{name: "ListVpcBindings", method: "GET", path: service + "/bindings", run: (*region).listBindings},
+		{name: "DeleteVpcBinding", method: "DELETE", path: service + "/bindings/{vpc}", run: (*region).deleteBinding},
 
-		{name: "GetAccountSettings", method: "GET", path: "/account-settings", run: (*Cloud).getAccountSettings},
-		{name: "ListReservedCapacities", method: "GET", path: "/reserved-capacities", run: (*Cloud).listReservedCapacities},
+		{name: "GetAccountSettings", method: "GET", path: "/account-settings", run: (*region).getAccountSettings},
+		{name: "ListReservedCapacities", method: "GET", path: "/reserved-capacities", run: (*region).listReservedCapacities},
 
-		{name: "TagResource", method: "POST", path: "/tag", run: (*Cloud).tagResource},
-		{name: "GetResourceTags", method: "GET", path: "/tag", run: (*Cloud).getResourceTags},
-		{name: "UntagResource", method: "PUT", path: "/tag", run: (*Cloud).untagResource},
-		{name: "UntagResource", method: "DELETE", path: "/tag", run: (*Cloud).untagResource},
-		{name: "ListTaggedResources", method: "GET", path: "/tags", run: (*Cloud).listTaggedResources},
+		{name: "TagResource", method: "POST", path: "/tag", run: (*region).tagResource},
+		{name: "GetResourceTags", method: "GET", path: "/tag", run: (*region).getResourceTags},
+		{name: "UntagResource", method: "PUT", path: "/tag", run: (*region).untagResource},
+		{name: "UntagResource", method: "DELETE", path: "/tag", run: (*region).untagResource},
+		{name: "ListTaggedResources", method: "GET", path: "/tags", run: (*region).listTaggedResources},
 
-		{name: "GetAccountConfigs", method: "GET", path: "/accountConfigs", run: (*Cloud).getAccountConfigs, only: edition2016},
-		{name: "ListReservedCapacities", method: "GET", path: "/reservedCapacities", run: (*Cloud).listReservedCapacities, only: edition2016},
-		{name: "GetTempCodeBucketToken", method: "GET", path: service + "/tempCodeBucketToken", run: (*Cloud).noBucket, only: edition2016},
-		{name: "GetTempBucketToken", method: "GET", path: "/tempBucketToken", run: (*Cloud).noBucket, only: edition2016},
-		{name: "InstanceExec", method: "GET", path: function + "/instances/{i}/exec", run: (*Cloud).noExec, only: edition2016},
+		{name: "GetAccountConfigs", method: "GET", path: "/accountConfigs", run: (*region).getAccountConfigs, only: edition2016},
+		{name: "ListReservedCapacities", method: "GET", path: "/reservedCapacities", run: (*region).listReservedCapacities, only: edition2016},
+		{name: "GetTempCodeBucketToken", method: "GET", path: service + "/tempCodeBucketToken", run: (*region).noBucket, only: edition2016},
+		{name: "GetTempBucketToken", method: "GET", path: "/tempBucketToken", run: (*region).noBucket, only: edition2016},
+		{name: "InstanceExec", method: "GET", path: function + "/instances/{i}/exec", run: (*region).noExec, only: edition2016},
 	}
 }
 
@@ -187,7 +187,12 @@ func (c *Cloud) serveAPI(w http.ResponseWriter, q *call) {
 		q.fail(w, err)
 		return
 	}
-	out, err := op.run(c, q)
+	r, err := c.openRegion(orDefault(q.region, c.home))
+	if err != nil {
+		q.fail(w, internalError(err))
+		return
+	}
+	out, err := op.run(r, q)
 	if err != nil {
 		q.fail(w, err)
 		return
@@ -258,14 +263,14 @@ func (q *call) unqualified() error {
 }
 
 // noBucket says that there is no object storage behind the embedded cloud.
-func (c *Cloud) noBucket(*call) (*reply, error) {
+func (c *region) noBucket(*call) (*reply, error) {
 	return nil, newError(http.StatusBadRequest, "NotSupported", "%s", noBucketText)
 }
 
 const noBucketText = "the embedded cloud has no object storage: send the code inline as code.zipFile"
 
 // noExec says that there is no shell in instances.
-func (c *Cloud) noExec(q *call) (*reply, error) {
+func (c *region) noExec(q *call) (*reply, error) {
 	return nil, newError(http.StatusBadRequest, "NotSupported",
 		"the embedded cloud does not run commands in instances; instance '%s' is a process of this machine", q.params["i"])
 }

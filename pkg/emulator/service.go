@@ -95,7 +95,7 @@ func (s serviceRecord) view() serviceView {
 	return v
 }
 
-func (c *Cloud) createService(q *call) (*reply, error) {
+func (c *region) createService(q *call) (*reply, error) {
 	var spec serviceSpec
 	if err := q.decode(&spec); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (c *Cloud) createService(q *call) (*reply, error) {
 	return &reply{body: doc.Service.view(), etag: doc.Service.etag()}, nil
 }
 
-func (c *Cloud) listServices(q *call) (*reply, error) {
+func (c *region) listServices(q *call) (*reply, error) {
 	want := map[string]string{}
 	for k, values := range q.query {
 		if tag, ok := strings.CutPrefix(k, "tag_"); ok {
@@ -140,7 +140,7 @@ func (c *Cloud) listServices(q *call) (*reply, error) {
 	}{views, next}}, nil
 }
 
-func (c *Cloud) getService(q *call) (*reply, error) {
+func (c *region) getService(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (c *Cloud) getService(q *call) (*reply, error) {
 	return &reply{body: at.service.view(), etag: at.service.etag()}, nil
 }
 
-func (c *Cloud) updateService(q *call) (*reply, error) {
+func (c *region) updateService(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (c *Cloud) updateService(q *call) (*reply, error) {
 	return out, nil
 }
 
-func (c *Cloud) deleteService(q *call) (*reply, error) {
+func (c *region) deleteService(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 // statefulOf lists the stateful invocations of the request's function and
 // qualifier, the newest first.
-func (c *Cloud) statefulOf(q *call) []*asyncTask {
+func (c *region) statefulOf(q *call) []*asyncTask {
 	c.async.mu.Lock()
 	defer c.async.mu.Unlock()
 	var found []*asyncTask
@@ -33,7 +33,7 @@ func (q *call) queryTime(name string, fallback int64) (int64, error) {
 	return n, nil
 }
 
-func (c *Cloud) listStateful(q *call) (*reply, error) {
+func (c *region) listStateful(q *call) (*reply, error) {
 	if _, _, _, err := c.find(q); err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (c *Cloud) listStateful(q *call) (*reply, error) {
 }
 
 // stateful returns the invocation that the path names.
-func (c *Cloud) stateful(q *call) (*asyncTask, error) {
+func (c *region) stateful(q *call) (*asyncTask, error) {
 	if _, _, _, err := c.find(q); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (c *Cloud) stateful(q *call) (*asyncTask, error) {
 	return nil, notFound("StatefulAsyncInvocation", "stateful async invocation '%.128s' does not exist", q.params["i"])
 }
 
-func (c *Cloud) getStateful(q *call) (*reply, error) {
+func (c *region) getStateful(q *call) (*reply, error) {
 	t, err := c.stateful(q)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (c *Cloud) getStateful(q *call) (*reply, error) {
 }
 
 // stopStateful ends an invocation that has not ended yet.
-func (c *Cloud) stopStateful(q *call) (*reply, error) {
+func (c *region) stopStateful(q *call) (*reply, error) {
 	t, err := c.stateful(q)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (c *Cloud) stopStateful(q *call) (*reply, error) {
 
 // listStatefulFunctions lists the functions whose configuration asks for stateful
 // invocations.
-func (c *Cloud) listStatefulFunctions(q *call) (*reply, error) {
+func (c *region) listStatefulFunctions(q *call) (*reply, error) {
 	type meta struct {
 		ServiceName  string `json:"serviceName"`
 		FunctionName string `json:"functionName"`

@@ -16,15 +16,14 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// store is the state: one JSON file for each service, domain and layer, and code
+// store is the state of a region: one JSON file for each service, domain and layer, and code
 // packages by their SHA-256.
 //
 // Documents are never changed once they are in a map: a writer clones one,
 // changes the clone, writes it to disk and then swaps it in. Readers take a
 // pointer under the lock and read without it.
 type store struct {
-	dir      string
-	identity []byte
+	dir string
 
 	mu       sync.RWMutex
 	services map[string]*serviceDoc
@@ -47,7 +46,7 @@ const (
 	dirTemp     = "tmp"      // emptied when the store is opened
 )
 
-// openStore loads the state of dir.
+// openStore loads the state of a region from dir, which is created when it is missing.
 func openStore(dir string) (*store, error) {
 	s := &store{
 		dir:       dir,
@@ -60,10 +59,6 @@ func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
-	var err error
-	if s.identity, err = s.loadIdentity(); err != nil {
-		return nil, err
-	}
 	if err := removeTree(s.path(dirTemp)); err != nil {
 		return nil, fmt.Errorf("clearing temporary files: %w", err)
 	}
@@ -72,7 +67,7 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("creating the state folder: %w", err)
 		}
 	}
-	err = errors.Join(
+	err := errors.Join(
 		loadDocs(s, dirServices, s.services, (*serviceDoc).check),
 		loadDocs(s, dirDomains, s.domains, (*domainDoc).check),
 		loadDocs(s, dirLayers, s.layers, (*layerDoc).check))
@@ -95,22 +90,25 @@ const identityFile = "identity"
 
 // checkUnused makes sure that a folder that is not marked holds nothing of anybody
 // else: files that nothing refers to are removed from state folders.
-func (s *store) checkUnused() error {
-	entries, err := os.ReadDir(s.dir)
+func checkUnused(dir string) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("reading the state folder: %w", err)
 	}
 	for _, e := range entries {
 		if name := e.Name(); name != lockFile && !strings.HasPrefix(name, "."+identityFile) {
-			return fmt.Errorf("%s is no state folder of the embedded cloud and holds other files (%s); name an empty or new folder", s.dir, name)
+			return fmt.Errorf("%s is no state folder of the embedded cloud and holds other files (%s); name an empty or new folder", dir, name)
 		}
 	}
 	return nil
 }
 
-// loadIdentity reads the folder's secret, and makes one for a new folder.
-func (s *store) loadIdentity() ([]byte, error) {
-	name := s.path(identityFile)
+// openIdentity reads the secret of a state folder, and makes one for a new folder.
+func openIdentity(dir string) ([]byte, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the state folder: %w", err)
+	}
+	name := filepath.Join(dir, identityFile)
 	data, err := os.ReadFile(name)
 	if err == nil && len(data) == 64 {
 		return data, nil
@@ -121,13 +119,13 @@ func (s *store) loadIdentity() ([]byte, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading the state folder's identity: %w", err)
 	}
-	if err := s.checkUnused(); err != nil {
+	if err := checkUnused(dir); err != nil {
 		return nil, err
 	}
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	data = []byte(hex.EncodeToString(key))
-	err = renameio.WriteFile(name, data, 0o600, renameio.WithTempDir(s.dir), renameio.WithStaticPermissions(0o600))
+	err = renameio.WriteFile(name, data, 0o600, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return nil, fmt.Errorf("writing the state folder's identity: %w", err)
 	}

@@ -20,7 +20,7 @@ type tagged struct {
 }
 
 // taggedService returns the service that an ARN names; only services have tags.
-func (c *Cloud) taggedService(arn string) (string, error) {
+func (c *region) taggedService(arn string) (string, error) {
 	if arn == "" {
 		return "", invalid("resourceArn is required but not provided")
 	}
@@ -28,6 +28,9 @@ func (c *Cloud) taggedService(arn string) (string, error) {
 	if parts := strings.SplitN(arn, ":", 5); len(parts) == 5 && parts[0] == "acs" && parts[1] == "fc" {
 		if parts[3] != c.accountID {
 			return "", newError(403, "AccessDenied", "the resource '%.300s' belongs to another account than %s", arn, c.accountID)
+		}
+		if err := c.sameRegion("resourceArn", arn, parts[2]); err != nil {
+			return "", err
 		}
 		resource = parts[4]
 	}
@@ -47,7 +50,7 @@ func hasTags(tags, want map[string]string) bool {
 	return true
 }
 
-func (c *Cloud) tagResource(q *call) (*reply, error) {
+func (c *region) tagResource(q *call) (*reply, error) {
 	var in struct {
 		ResourceARN string            `json:"resourceArn"`
 		Tags        map[string]string `json:"tags"`
@@ -87,7 +90,7 @@ func (c *Cloud) tagResource(q *call) (*reply, error) {
 	return &reply{raw: []byte{}}, nil
 }
 
-func (c *Cloud) untagResource(q *call) (*reply, error) {
+func (c *region) untagResource(q *call) (*reply, error) {
 	var in struct {
 		ResourceARN string   `json:"resourceArn"`
 		TagKeys     []string `json:"tagKeys"`
@@ -116,7 +119,7 @@ func (c *Cloud) untagResource(q *call) (*reply, error) {
 	return &reply{raw: []byte{}}, nil
 }
 
-func (c *Cloud) tagged(doc *serviceDoc) tagged {
+func (c *region) tagged(doc *serviceDoc) tagged {
 	tags := doc.Tags
 	if tags == nil {
 		tags = map[string]string{}
@@ -124,7 +127,7 @@ func (c *Cloud) tagged(doc *serviceDoc) tagged {
 	return tagged{c.arn("services/" + doc.Service.Spec.ServiceName), tags}
 }
 
-func (c *Cloud) getResourceTags(q *call) (*reply, error) {
+func (c *region) getResourceTags(q *call) (*reply, error) {
 	name, err := c.taggedService(q.query.Get("resourceArn"))
 	if err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func (c *Cloud) getResourceTags(q *call) (*reply, error) {
 	return &reply{body: c.tagged(doc)}, nil
 }
 
-func (c *Cloud) listTaggedResources(q *call) (*reply, error) {
+func (c *region) listTaggedResources(q *call) (*reply, error) {
 	all := []tagged{}
 	for _, doc := range c.store.allServices() {
 		if len(doc.Tags) > 0 {

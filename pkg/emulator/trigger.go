@@ -39,7 +39,7 @@ type triggerView struct {
 // qualifierOf is where the trigger's calls go.
 func (t triggerSpec) qualifierOf() string { return orDefault(t.Qualifier, latest) }
 
-func (c *Cloud) triggerView(q *call, t *triggerRecord) triggerView {
+func (c *region) triggerView(q *call, t *triggerRecord) triggerView {
 	service, function := q.params["s"], q.params["f"]
 	qualified := service
 	if t.Spec.qualifierOf() != latest {
@@ -60,15 +60,15 @@ func (c *Cloud) triggerView(q *call, t *triggerRecord) triggerView {
 		v.Config, _ = json.Marshal(string(v.Config))
 	}
 	if t.Spec.TriggerType == "http" {
-		v.URLIntranet = q.origin() + proxyPrefix + qualified + "/" + function + "/"
+		v.URLIntranet = c.origin(q) + proxyPrefix + qualified + "/" + function + "/"
 		v.URLInternet = v.URLIntranet
 	}
 	return v
 }
 
 // arn names a resource of this account in this region.
-func (c *Cloud) arn(resource string) string {
-	return "acs:fc:" + c.region + ":" + c.accountID + ":" + resource
+func (c *region) arn(resource string) string {
+	return "acs:fc:" + c.name + ":" + c.accountID + ":" + resource
 }
 
 // decodeTrigger reads a request's body over spec, with the trigger's configuration
@@ -104,7 +104,7 @@ func (q *call) decodeTrigger(spec *triggerSpec) (configured bool, err error) {
 	return true, nil
 }
 
-func (c *Cloud) createTrigger(q *call) (*reply, error) {
+func (c *region) createTrigger(q *call) (*reply, error) {
 	if err := q.unqualifiedPath(); err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (d *serviceDoc) trigger(function, name string) (*triggerRecord, error) {
 	return nil, notFound("Trigger", "trigger '%s' does not exist for function '%s'", name, function)
 }
 
-func (c *Cloud) listTriggers(q *call) (*reply, error) {
+func (c *region) listTriggers(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ func (c *Cloud) listTriggers(q *call) (*reply, error) {
 	}{views, next}}, nil
 }
 
-func (c *Cloud) getTrigger(q *call) (*reply, error) {
+func (c *region) getTrigger(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (c *Cloud) getTrigger(q *call) (*reply, error) {
 
 // updateTrigger changes configuration, role, qualifier and description; type and
 // source are fixed.
-func (c *Cloud) updateTrigger(q *call) (*reply, error) {
+func (c *region) updateTrigger(q *call) (*reply, error) {
 	if err := q.unqualifiedPath(); err != nil {
 		return nil, err
 	}
@@ -276,7 +276,7 @@ func (c *Cloud) updateTrigger(q *call) (*reply, error) {
 	return out, err
 }
 
-func (c *Cloud) deleteTrigger(q *call) (*reply, error) {
+func (c *region) deleteTrigger(q *call) (*reply, error) {
 	if err := q.unqualifiedPath(); err != nil {
 		return nil, err
 	}

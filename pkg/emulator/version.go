@@ -20,7 +20,7 @@ func (v *versionRecord) view() versionView {
 }
 
 // publishVersion freezes the service, its functions and their code.
-func (c *Cloud) publishVersion(q *call) (*reply, error) {
+func (c *region) publishVersion(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (d *serviceDoc) unchangedSince(v *versionRecord) bool {
 }
 
 // listVersions lists the newest first unless direction is FORWARD.
-func (c *Cloud) listVersions(q *call) (*reply, error) {
+func (c *region) listVersions(q *call) (*reply, error) {
 	doc, err := c.store.service(q.params["s"])
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (c *Cloud) listVersions(q *call) (*reply, error) {
 	}{views, next, direction}}, nil
 }
 
-func (c *Cloud) deleteVersion(q *call) (*reply, error) {
+func (c *region) deleteVersion(q *call) (*reply, error) {
 	if err := q.unqualified(); err != nil {
 		return nil, err
 	}
