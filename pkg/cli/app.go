@@ -130,6 +130,9 @@ func (t *tool) runApp(ctx context.Context, service, command string, args []strin
 	return t.runLoaded(ctx, a, service, command, args)
 }
 
+// toolCommands are the commands that are no component's.
+func toolCommands() []string { return []string{"config", "cli", "emulator", "version", "help"} }
+
 // load reads the application file and the .env beside it.
 func (t *tool) load() (*app.App, error) {
 	a, err := spec.Load(spec.Options{Dir: t.Dir, Template: t.Template})
@@ -138,6 +141,11 @@ func (t *tool) load() (*app.App, error) {
 	}
 	for _, w := range a.Warnings {
 		t.warn("%s", w)
+	}
+	for _, s := range a.Services {
+		if slices.Contains(toolCommands(), s.Name) {
+			t.warn("%s: devs %s is a command of devs, so this service can only be run with the others; rename it", s.Pos, s.Name)
+		}
 	}
 	return a, nil
 }
