@@ -143,9 +143,13 @@ func (f *Function) fillDefaults() {
 	if isCustom(f.Runtime) {
 		defaults["caPort"] = int64(9000)
 	}
+	if hard := f.Attrs["instanceConcurrency"]; hard != nil && hard != int64(1) {
+		defaults["instanceSoftConcurrency"] = hard
+	}
 	for key, value := range defaults {
 		setDefault(f.Attrs, key, value)
 	}
+	f.fillHealthCheck()
 	lifecycle, _ := f.Attrs["instanceLifecycleConfig"].(map[string]any)
 	if lifecycle == nil {
 		if f.Attrs["instanceLifecycleConfig"] != nil {
@@ -157,6 +161,20 @@ func (f *Function) fillDefaults() {
 	for _, stage := range []string{"preFreeze", "preStop"} {
 		setDefault(lifecycle, stage, map[string]any{"handler": ""})
 	}
+}
+
+// fillHealthCheck sets what the API documents for a health check that does not say
+// it, so that what is taken out of the file goes back to it. What servers take for
+// successThreshold differs: it is left to them.
+func (f *Function) fillHealthCheck() {
+	check, ok := f.Attrs["customHealthCheckConfig"].(map[string]any)
+	if !ok {
+		return
+	}
+	setDefault(check, "initialDelaySeconds", int64(0))
+	setDefault(check, "periodSeconds", int64(3))
+	setDefault(check, "timeoutSeconds", int64(1))
+	setDefault(check, "failureThreshold", int64(3))
 }
 
 // isCustom reports whether the function brings its own HTTP server, not in an image.

@@ -4,6 +4,11 @@ import "github.com/devs/deploy/pkg/resource"
 
 // Schemas returns the tables by which the states of each kind compare. Read-only
 // fields are ignored, so that what the API returns can be compared as it is.
+//
+// What is taken out of the file goes back to the default that the API documents.
+// KeepUnset is for the rest: values that the server makes up when it is told none,
+// in ways that no document tells, so that any default here would be a difference
+// for ever. Each such row says why.
 func Schemas() map[resource.Kind]resource.Schema {
 	return map[resource.Kind]resource.Schema{
 		ServiceKind:      serviceSchema(),
@@ -25,8 +30,11 @@ func withReadOnly(s resource.Schema, names ...string) resource.Schema {
 
 func serviceSchema() resource.Schema {
 	return withReadOnly(resource.Schema{
+		// Part of the contract with existing files: without it in the file, an access
+		// that was closed in the console stays closed.
 		"internetAccess": {KeepUnset: true},
-		"role":           {Fold: true},
+
+		"role": {Fold: true},
 
 		"logConfig.logBeginRule":          {Default: "None"},
 		"logConfig.enableRequestMetrics":  {Default: false},
@@ -56,10 +64,15 @@ func functionSchema() resource.Schema {
 		"diskSize":              {Default: int64(512), Number: true},
 		"gpuMemorySize":         {Default: int64(0), Number: true},
 
-		// The server works these out from others when they are not set.
-		"cpu":                     {KeepUnset: true, Number: true},
-		"caPort":                  {KeepUnset: true, Number: true},
-		"instanceSoftConcurrency": {KeepUnset: true, Number: true},
+		"caPort": {Default: int64(9000), Number: true},
+
+		// Without it in the file it is that of instanceConcurrency, which is sent when
+		// it is not 1.
+		"instanceSoftConcurrency": {Default: int64(1), Number: true},
+
+		// The server works it out from memorySize when the function is made; the API
+		// has no value that makes it do so again.
+		"cpu": {KeepUnset: true, Number: true},
 
 		// A code package is known by its checksum. An image has none; a function
 		// that says nothing of code keeps what it has.
@@ -69,15 +82,16 @@ func functionSchema() resource.Schema {
 		"environmentVariables":   {Secret: true},
 		"environmentVariables.*": {Text: true, Secret: true},
 
+		// Not documented; servers show 3 or 0, also for a hook without a handler.
 		"instanceLifecycleConfig.preFreeze.timeout": {KeepUnset: true},
 		"instanceLifecycleConfig.preStop.timeout":   {KeepUnset: true},
 
-		// Servers fill these in with different values.
-		"customHealthCheckConfig.initialDelaySeconds": {KeepUnset: true},
-		"customHealthCheckConfig.periodSeconds":       {KeepUnset: true},
-		"customHealthCheckConfig.timeoutSeconds":      {KeepUnset: true},
-		"customHealthCheckConfig.failureThreshold":    {KeepUnset: true},
-		"customHealthCheckConfig.successThreshold":    {KeepUnset: true},
+		"customHealthCheckConfig.initialDelaySeconds": {Default: int64(0), Number: true},
+		"customHealthCheckConfig.periodSeconds":       {Default: int64(3), Number: true},
+		"customHealthCheckConfig.timeoutSeconds":      {Default: int64(1), Number: true},
+		"customHealthCheckConfig.failureThreshold":    {Default: int64(3), Number: true},
+		// The documents say 1, servers show 1 or 2.
+		"customHealthCheckConfig.successThreshold": {KeepUnset: true, Number: true},
 
 		"customDNS.dnsOptions[].value": {Text: true},
 
@@ -90,17 +104,18 @@ func functionSchema() resource.Schema {
 func triggerSchema() resource.Schema {
 	const parameters = "triggerConfig.eventSourceConfig.eventSourceParameters."
 	s := resource.Schema{
-		"triggerType":    {Immutable: true},
+		"triggerType": {Immutable: true},
+		// Of an eventbridge trigger the cloud makes it; of all others it is sent.
 		"sourceArn":      {Immutable: true, KeepUnset: true},
 		"invocationRole": {Fold: true},
 		"qualifier":      {Default: "LATEST", Text: true},
 
-		"triggerConfig.authConfig":         {KeepUnset: true},
 		"triggerConfig.methods":            {Set: true},
 		"triggerConfig.disableURLInternet": {Default: false},
 		"triggerConfig.events":             {Set: true},
 		"triggerConfig.filter.domain":      {Set: true},
 
+		// The log service has values of its own for these; they are not documented.
 		"triggerConfig.jobConfig.maxRetryTime":    {KeepUnset: true, Number: true},
 		"triggerConfig.jobConfig.triggerInterval": {KeepUnset: true, Number: true},
 		"triggerConfig.functionParameter.*":       {Text: true},
@@ -108,32 +123,34 @@ func triggerSchema() resource.Schema {
 		"triggerConfig.eventName":    {Immutable: true},
 		"triggerConfig.eventVersion": {Immutable: true},
 
-		// The configuration of mns_topic triggers cannot be updated, and that of
-		// tablestore triggers is empty: neither is compared.
-		"triggerConfig.filterTag":           {Ignore: true},
-		"triggerConfig.notifyContentFormat": {Ignore: true},
-		"triggerConfig.notifyStrategy":      {Ignore: true},
+		// The API does not update mns_topic triggers. (Nor those of tablestore, whose
+		// configuration is all in the sourceArn.)
+		"triggerConfig.filterTag":           {Immutable: true},
+		"triggerConfig.notifyContentFormat": {Immutable: true, Default: defaultNotifyFormat},
+		"triggerConfig.notifyStrategy":      {Immutable: true, Default: defaultNotifyStrategy},
 
 		"triggerConfig.triggerEnable":                     {Default: true},
 		"triggerConfig.asyncInvocationType":               {Default: false},
 		"triggerConfig.eventRuleFilterPattern":            {Default: "{}"},
 		"triggerConfig.eventSourceConfig.eventSourceType": {Immutable: true},
-		"triggerConfig.eventSinkConfig":                   {KeepUnset: true},
-		"triggerConfig.runOptions":                        {KeepUnset: true},
 
 		parameters + "sourceMNSParameters.IsBase64Decode":        {Default: true},
 		parameters + "sourceDTSParameters.Password":              {Secret: true},
 		parameters + "sourceDTSParameters.InitCheckPoint":        {Number: true},
 		parameters + "sourceRocketMQParameters.InstancePassword": {Secret: true},
-		parameters + "sourceRocketMQParameters.Timestamp":        {KeepUnset: true, Number: true},
-		parameters + "sourceRocketMQParameters.Offset":           {KeepUnset: true},
-		parameters + "sourceKafkaParameters.Network":             {KeepUnset: true},
+		parameters + "sourceKafkaParameters.Network":             {Default: "Default"},
+		// Where reading begins, which EventBridge decides once when it is not told.
+		parameters + "sourceRocketMQParameters.Timestamp": {KeepUnset: true, Number: true},
+		parameters + "sourceRocketMQParameters.Offset":    {KeepUnset: true},
 	}
+	// EventBridge fills in the region of the function.
 	for _, source := range []string{"MNS", "RocketMQ", "RabbitMQ", "Kafka"} {
 		s[parameters+"source"+source+"Parameters.RegionId"] = resource.Rule{KeepUnset: true}
 	}
-	for _, key := range []string{"eventSinkConfig.deliveryOption.mode", "eventSinkConfig.deliveryOption.eventSchema",
-		"runOptions.maximumTasks", "runOptions.errorsTolerance", "runOptions.retryStrategy", "runOptions.deadLetterQueue",
+	// EventBridge fills in by the kind of the source what it is not told of delivery.
+	// A dead letter queue it never makes up.
+	for _, key := range []string{"eventSinkConfig", "eventSinkConfig.deliveryOption.mode", "eventSinkConfig.deliveryOption.eventSchema",
+		"runOptions", "runOptions.maximumTasks", "runOptions.errorsTolerance", "runOptions.retryStrategy",
 		"runOptions.batchWindow", "runOptions.retryStrategy.MaximumEventAgeInSeconds", "runOptions.retryStrategy.MaximumRetryAttempts",
 		"runOptions.batchWindow.CountBasedWindow", "runOptions.batchWindow.TimeBasedWindow"} {
 		s["triggerConfig."+key] = resource.Rule{KeepUnset: true}
@@ -144,7 +161,7 @@ func triggerSchema() resource.Schema {
 func asyncSchema() resource.Schema {
 	return withReadOnly(resource.Schema{
 		"maxAsyncRetryAttempts":     {Default: int64(3), Number: true},
-		"maxAsyncEventAgeInSeconds": {KeepUnset: true, Number: true},
+		"maxAsyncEventAgeInSeconds": {Default: int64(86400), Number: true},
 		"statefulInvocation":        {Default: false},
 	}, "function", "service", "qualifier")
 }
@@ -152,13 +169,14 @@ func asyncSchema() resource.Schema {
 func domainSchema() resource.Schema {
 	return withReadOnly(resource.Schema{
 		"routeConfig.routes[].qualifier": {Default: "LATEST", Text: true},
-		"routeConfig.routes[].methods":   {KeepUnset: true, Set: true},
+		// Servers show different lists for a route without methods.
+		"routeConfig.routes[].methods": {KeepUnset: true, Set: true},
 
 		// The API does not return the key; a new key comes with a new certificate.
 		"certConfig.privateKey": {Ignore: true, Secret: true},
 
 		"tlsConfig":              {KeepUnset: true}, // cannot be removed once it is set
-		"tlsConfig.maxVersion":   {KeepUnset: true},
+		"tlsConfig.maxVersion":   {KeepUnset: true}, // not documented: the newest that the server knows
 		"tlsConfig.cipherSuites": {Set: true},
 		"wafConfig.enableWAF":    {Default: false},
 	}, "accountId", "apiVersion", "domainName")

@@ -54,6 +54,12 @@ func TestDefaults(t *testing.T) {
 		{FunctionKind, "initializationTimeout", 3, 30},
 		{FunctionKind, "diskSize", 512, 10240},
 		{FunctionKind, "gpuMemorySize", 0, 2048},
+		{FunctionKind, "caPort", 9000, 8080},
+		{FunctionKind, "instanceSoftConcurrency", 1, 5},
+		{FunctionKind, "customHealthCheckConfig.initialDelaySeconds", 0, 1},
+		{FunctionKind, "customHealthCheckConfig.periodSeconds", 3, 1},
+		{FunctionKind, "customHealthCheckConfig.timeoutSeconds", 1, 2},
+		{FunctionKind, "customHealthCheckConfig.failureThreshold", 3, 1},
 		{FunctionKind, "customContainerConfig.accelerationType", "Default", "None"},
 		{FunctionKind, "customContainerConfig.webServerMode", true, false},
 		{TriggerKind, "qualifier", "LATEST", "2"},
@@ -62,7 +68,11 @@ func TestDefaults(t *testing.T) {
 		{TriggerKind, "triggerConfig.asyncInvocationType", false, true},
 		{TriggerKind, "triggerConfig.eventRuleFilterPattern", "{}", `{"source":["a"]}`},
 		{TriggerKind, "triggerConfig.eventSourceConfig.eventSourceParameters.sourceMNSParameters.IsBase64Decode", true, false},
+		{TriggerKind, "triggerConfig.eventSourceConfig.eventSourceParameters.sourceKafkaParameters.Network", "Default", "PublicNetwork"},
+		{TriggerKind, "triggerConfig.notifyContentFormat", "STREAM", "JSON"},
+		{TriggerKind, "triggerConfig.notifyStrategy", "BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY"},
 		{AsyncConfigKind, "maxAsyncRetryAttempts", 3, 1},
+		{AsyncConfigKind, "maxAsyncEventAgeInSeconds", 86400, 60},
 		{AsyncConfigKind, "statefulInvocation", false, true},
 		{CustomDomainKind, "wafConfig.enableWAF", false, true},
 	}
@@ -94,18 +104,11 @@ func TestKeepUnset(t *testing.T) {
 		{ServiceKind, "internetAccess", true, false},
 		{ServiceKind, "internetAccess", false, true},
 		{FunctionKind, "cpu", 0.35, 0.5},
-		{FunctionKind, "caPort", 9000, 8080},
-		{FunctionKind, "instanceSoftConcurrency", 10, 5},
 		{FunctionKind, "code", m{"checksum": "1"}, m{"checksum": "2"}},
 		{FunctionKind, "instanceLifecycleConfig.preFreeze.timeout", 3, 4},
 		{FunctionKind, "instanceLifecycleConfig.preStop.timeout", 3, 4},
-		{FunctionKind, "customHealthCheckConfig.initialDelaySeconds", 0, 1},
-		{FunctionKind, "customHealthCheckConfig.periodSeconds", 3, 1},
-		{FunctionKind, "customHealthCheckConfig.timeoutSeconds", 1, 2},
-		{FunctionKind, "customHealthCheckConfig.failureThreshold", 3, 1},
 		{FunctionKind, "customHealthCheckConfig.successThreshold", 2, 1},
 		{TriggerKind, "sourceArn", "acs:eb:1", "acs:eb:2"},
-		{TriggerKind, "triggerConfig.authConfig", m{"a": "b"}, m{"a": "c"}},
 		{TriggerKind, "triggerConfig.jobConfig.maxRetryTime", 1, 2},
 		{TriggerKind, "triggerConfig.jobConfig.triggerInterval", 30, 60},
 		{TriggerKind, "triggerConfig.eventSinkConfig", m{"deliveryOption": m{"mode": "event-driven"}}, m{"deliveryOption": m{"mode": "event-streaming"}}},
@@ -117,7 +120,6 @@ func TestKeepUnset(t *testing.T) {
 		{TriggerKind, "triggerConfig.runOptions.retryStrategy", m{"MaximumRetryAttempts": 1}, m{"MaximumRetryAttempts": 2}},
 		{TriggerKind, "triggerConfig.runOptions.retryStrategy.MaximumEventAgeInSeconds", 1, 2},
 		{TriggerKind, "triggerConfig.runOptions.retryStrategy.MaximumRetryAttempts", 1, 2},
-		{TriggerKind, "triggerConfig.runOptions.deadLetterQueue", m{"Arn": "a"}, m{"Arn": "b"}},
 		{TriggerKind, "triggerConfig.runOptions.batchWindow", m{"CountBasedWindow": 1}, m{"CountBasedWindow": 2}},
 		{TriggerKind, "triggerConfig.runOptions.batchWindow.CountBasedWindow", 1, 2},
 		{TriggerKind, "triggerConfig.runOptions.batchWindow.TimeBasedWindow", 0, 2},
@@ -125,10 +127,8 @@ func TestKeepUnset(t *testing.T) {
 		{TriggerKind, parameters + "sourceRocketMQParameters.RegionId", "a", "b"},
 		{TriggerKind, parameters + "sourceRabbitMQParameters.RegionId", "a", "b"},
 		{TriggerKind, parameters + "sourceKafkaParameters.RegionId", "a", "b"},
-		{TriggerKind, parameters + "sourceKafkaParameters.Network", "Default", "PublicNetwork"},
 		{TriggerKind, parameters + "sourceRocketMQParameters.Timestamp", 1, 2},
 		{TriggerKind, parameters + "sourceRocketMQParameters.Offset", "CONSUME_FROM_LAST_OFFSET", "CONSUME_FROM_TIMESTAMP"},
-		{AsyncConfigKind, "maxAsyncEventAgeInSeconds", 86400, 60},
 		{CustomDomainKind, "tlsConfig", m{"minVersion": "TLSv1.0"}, m{"minVersion": "TLSv1.2"}},
 		{CustomDomainKind, "tlsConfig.maxVersion", "TLSv1.3", "TLSv1.2"},
 	}
@@ -173,7 +173,7 @@ func TestIgnored(t *testing.T) {
 	for kind, paths := range map[resource.Kind][]string{
 		ServiceKind:      {"serviceId", "serviceName", "createdTime", "lastModifiedTime", "useSLRAuthentication", "vendorConfig", "vpcConfig.role"},
 		FunctionKind:     {"functionId", "functionName", "codeChecksum", "codeSize", "createdTime", "lastModifiedTime", "layersArnV2", "accelerationInfo", "anytunnelViaENI", "code.size", "customContainerConfig.accelerationInfo"},
-		TriggerKind:      {"triggerId", "triggerName", "urlInternet", "urlIntranet", "domainName", "createdTime", "lastModifiedTime", "triggerConfig.filterTag", "triggerConfig.notifyContentFormat", "triggerConfig.notifyStrategy"},
+		TriggerKind:      {"triggerId", "triggerName", "urlInternet", "urlIntranet", "domainName", "createdTime", "lastModifiedTime"},
 		AsyncConfigKind:  {"function", "service", "qualifier", "createdTime", "lastModifiedTime"},
 		CustomDomainKind: {"accountId", "apiVersion", "domainName", "createdTime", "lastModifiedTime", "certConfig.privateKey"},
 	} {
@@ -187,7 +187,8 @@ func TestIgnored(t *testing.T) {
 
 func TestImmutable(t *testing.T) {
 	for _, path := range []string{"triggerType", "sourceArn", "triggerConfig.eventName", "triggerConfig.eventVersion",
-		"triggerConfig.eventSourceConfig.eventSourceType"} {
+		"triggerConfig.eventSourceConfig.eventSourceType", "triggerConfig.filterTag",
+		"triggerConfig.notifyContentFormat", "triggerConfig.notifyStrategy"} {
 		if got := compare(TriggerKind, under(path, "a"), under(path, "b")); got != path+": a => b (immutable)" {
 			t.Error(got)
 		}
@@ -205,6 +206,7 @@ func TestCleared(t *testing.T) {
 		FunctionKind: {"environmentVariables": m{"A": "b"}, "layers": []any{"l"}, "customDNS": m{"searches": []any{"s"}},
 			"customRuntimeConfig": m{"command": []any{"c"}}, "customHealthCheckConfig": m{"httpGetUrl": "/"}, "initializer": "i",
 			"instanceLifecycleConfig": m{"preStop": m{"handler": "h"}}},
+		TriggerKind:      {"triggerConfig": m{"authConfig": m{"jwtConfig": "j"}}},
 		AsyncConfigKind:  {"destinationConfig": m{"onFailure": m{"destination": "d"}}},
 		CustomDomainKind: {"certConfig": m{"certName": "c"}, "wafConfig": m{"enableWAF": true}},
 	} {

@@ -167,6 +167,13 @@ func (d *decoder) trigger(v *app.Value, path string) *Trigger {
 	return t
 }
 
+// What the API documents for mns_topic triggers that do not say it. It is sent, so
+// that no other default of a server can make a difference.
+const (
+	defaultNotifyFormat   = "STREAM"
+	defaultNotifyStrategy = "BACKOFF_RETRY"
+)
+
 // fillDefaults sets what the API must be told although the file need not.
 func (t *Trigger) fillDefaults() {
 	config, ok := t.Attrs["triggerConfig"].(map[string]any)
@@ -178,6 +185,9 @@ func (t *Trigger) fillDefaults() {
 		setDefault(config, "disableURLInternet", false)
 	case "log":
 		setDefault(config, "functionParameter", map[string]any{})
+	case "mns_topic":
+		setDefault(config, "notifyContentFormat", defaultNotifyFormat)
+		setDefault(config, "notifyStrategy", defaultNotifyStrategy)
 	case "eventbridge":
 		setDefault(config, "triggerEnable", true)
 		setDefault(config, "asyncInvocationType", false)
