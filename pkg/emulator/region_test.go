@@ -239,3 +239,25 @@ func TestStateOfRegions(t *testing.T) {
 		t.Errorf("a stray folder: %v", err)
 	}
 }
+
+// TestSignedTriggerElsewhere calls a trigger that wants a signature by a URL with the
+// region in its path.
+func TestSignedTriggerElsewhere(t *testing.T) {
+	w := newWorld(t).in("cn-shanghai")
+	link := w.httpFunction("s", "f", "echo")
+	_, err := w.UpdateTrigger(str("s"), str("f"), str("h"), &fc.UpdateTriggerRequest{
+		TriggerConfig: str(`{"authType":"function","methods":["GET"]}`),
+	})
+	w.ok(err)
+	if status, _, body := w.get(link, ""); status != 400 || !strings.Contains(body, "MissingRequiredHeader") {
+		t.Errorf("without a signature: %d %s", status, body)
+	}
+	req, err := http.NewRequest(http.MethodGet, link+"a?b=c", nil)
+	w.ok(err)
+	if req, err = w.SignRequest(req); err != nil {
+		t.Fatal(err)
+	}
+	if a := send(t, req); a.header.Get("X-Region") != "cn-shanghai" {
+		t.Errorf("with a signature: %d %s", a.status, a.raw)
+	}
+}
