@@ -52,6 +52,10 @@ func (d *decoder) container(f *Function, v *app.Value, region string) {
 // embedded cloud.
 func (d *decoder) image(image, config *app.Value, region string) {
 	const path = "function.customContainerConfig.image"
+	named := path
+	if !image.Secret { // the place says which one it is
+		named += shown(image)
+	}
 	host, _, _ := strings.Cut(image.Str(), "/")
 	if isLoopback(host) {
 		return
@@ -64,7 +68,7 @@ func (d *decoder) image(image, config *app.Value, region string) {
 	switch {
 	case m == nil:
 		d.fail(image.Pos, "write registry."+region+".aliyuncs.com/<namespace>/<repository>:<tag>",
-			"%s%s is not in the registry of Alibaba Cloud (ACR)", path, shown(image))
+			"%s is not in the registry of Alibaba Cloud (ACR)", named)
 	case region != "" && m[1] != region:
 		d.fail(image.Pos, "copy the image to "+region+", or deploy to "+m[1],
 			"%s is in region %s, but the function is in %s", path, m[1], region)

@@ -146,6 +146,9 @@ func (f *Function) fillDefaults() {
 	if hard := f.Attrs["instanceConcurrency"]; hard != nil && hard != int64(1) {
 		defaults["instanceSoftConcurrency"] = hard
 	}
+	if strings.TrimSpace(plainText(f.Attrs["handler"])) == "" {
+		delete(f.Attrs, "handler") // an empty one is as good as none
+	}
 	for key, value := range defaults {
 		setDefault(f.Attrs, key, value)
 	}

@@ -118,6 +118,8 @@ func TestProblems(t *testing.T) {
 			"s.yaml:3:11: function.customContainerConfig is missing, which runtime custom-container needs | write customContainerConfig with the image"},
 		{"image elsewhere", inContainer("cn-hangzhou", "image: nginx:1"),
 			`s.yaml:7:12: function.customContainerConfig.image "nginx:1" is not in the registry of Alibaba Cloud (ACR) | write registry.cn-hangzhou.aliyuncs.com/<namespace>/<repository>:<tag>`},
+		{"image of the environment", inContainer("cn-hangzhou", "image: ${env(IMAGE)}"),
+			"s.yaml:7:12: function.customContainerConfig.image is not in the registry of Alibaba Cloud (ACR) | write registry.cn-hangzhou.aliyuncs.com/<namespace>/<repository>:<tag>"},
 		{"image of another region", inContainer("cn-shanghai", "image: registry-vpc.cn-hangzhou.aliyuncs.com/a/b:1"),
 			"s.yaml:7:12: function.customContainerConfig.image is in region cn-hangzhou, but the function is in cn-shanghai | copy the image to cn-shanghai, or deploy to cn-hangzhou"},
 		{"enterprise image", inContainer("cn-hangzhou", "image: my-registry.cn-hangzhou.cr.aliyuncs.com/a/b:1"),

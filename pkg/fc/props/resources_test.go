@@ -226,6 +226,11 @@ func TestFunctionDefaults(t *testing.T) {
 			t.Errorf("got\n%s %v\nwant\n%s", got, err, tc.want)
 		}
 	}
+	for _, empty := range []string{"handler: ''", "handler: ' '", "handler:"} {
+		if got := attrsOf(t, inFunction(empty), FunctionKind, options())["handler"]; got != "index.handler" {
+			t.Errorf("%s: %q", empty, got)
+		}
+	}
 }
 
 func TestCode(t *testing.T) {
