@@ -43,7 +43,7 @@ func routeFields() []field {
 
 func (d *decoder) domain(v *app.Value, path string) *Domain {
 	attrs, where := d.part(v, domainFields(), path)
-	dom := &Domain{Name: strings.ToLower(v.Get("domainName").Str()), Attrs: attrs, declared: where}
+	dom := &Domain{Name: strings.ToLower(strings.TrimSpace(v.Get("domainName").Str())), Attrs: attrs, declared: where}
 	if routes, ok := attrs["routeConfig"].([]any); ok {
 		attrs["routeConfig"] = map[string]any{"routes": routes}
 	}

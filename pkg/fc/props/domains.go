@@ -22,8 +22,16 @@ func (b *builder) domains() {
 		names = append(names, b.domainName(dom), dom.Name)
 	}
 	b.checkNames(b.o.DomainNames, slices.Compact(names), "custom domain")
+	seen := map[string]*Domain{}
 	for _, dom := range b.c.Domains {
 		name := b.domainName(dom)
+		if first := seen[name]; first != nil { // auto, and the name that it gets
+			if !b.remove() {
+				b.fail(dom.Pos, "remove one of them", "the domain %s is there twice (the other is at %s)", name, first.Pos)
+			}
+			continue
+		}
+		seen[name] = dom
 		if b.o.DomainNames != nil && !slices.Contains(b.o.DomainNames, name) && !slices.Contains(b.o.DomainNames, dom.Name) {
 			continue
 		}

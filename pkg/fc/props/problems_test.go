@@ -191,6 +191,8 @@ func TestProblems(t *testing.T) {
 			"s.yaml:14:40: customDomains[0].routeConfigs[0].methods[0] \"SME\" is not known | use one of: GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS"},
 		{"domain twice", inDomain("domainName: a.com", "protocol: HTTP", routes) + "\n  - {domainName: A.com, protocol: HTTP, routeConfigs: [{path: /}]}",
 			"s.yaml:15:5: the domain a.com is there twice"},
+		{"auto twice", inDomain("domainName: auto", "protocol: HTTP", routes) + "\n  - {domainName: ' AUTO ', protocol: HTTP, routeConfigs: [{path: /}]}",
+			"s.yaml:15:5: the domain auto is there twice"},
 		{"domain without an http trigger", inFunction() + "\ncustomDomains: [{domainName: a.com, protocol: HTTP, routeConfigs: [{path: /}]}]",
 			"s.yaml:7:17: customDomains need an http trigger in the same props | add a trigger of type http"},
 	}

@@ -351,6 +351,20 @@ func TestAutoDomain(t *testing.T) {
 	}
 }
 
+func TestAutoDomainTwice(t *testing.T) {
+	o := options()
+	o.Sub, o.AutoDomain = "domain", "fc.localhost"
+	c := parse(t, inDomain("domainName: auto", "protocol: HTTP", routes)+"\n  - {domainName: F.s.fc.localhost, protocol: HTTP, routeConfigs: [{path: /}]}")
+	_, _, err := c.Resources(o)
+	if got := problems(err); got != "s.yaml:15:5: the domain f.s.fc.localhost is there twice (the other is at s.yaml:12:5) | remove one of them" {
+		t.Error(got)
+	}
+	o.Command = "remove"
+	if got := ids(c, o); strings.Count(got, "f.s.fc.localhost") != 1 {
+		t.Error(got)
+	}
+}
+
 func TestSecretsAndUnknowns(t *testing.T) {
 	yaml := inFunction("description: ${env(D)}", "handler: ${env(H)}", "memorySize: ${other.output.memory}",
 		"environmentVariables: {PLAIN: y, N: 12, F: 100000000.5, B: true, OUT: '${other.output.x}'}")
