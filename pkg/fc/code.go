@@ -23,9 +23,7 @@ func addCode(body map[string]any, want *resource.Resource) (checksum string, err
 		return "", nil
 	}
 	if size := want.Code.Size(); size > archive.MaxInline {
-		return "", diag.At(want.Pos, "%s: the code package has %s, but at most 50 MiB can be sent with the call",
-			want.ID, mib(size)).WithCode(diag.ExitComponent).
-			WithHint("leave out what the function does not need with .fcignore, move libraries to a layer, or upload the package and set ossBucket and ossKey")
+		return "", tooLarge(want.Pos, want.ID.String(), size)
 	}
 	zip, err := encode(want.Code)
 	if err != nil {
@@ -33,6 +31,13 @@ func addCode(body map[string]any, want *resource.Resource) (checksum string, err
 	}
 	body["code"] = map[string]any{"zipFile": zip}
 	return want.Code.Checksum(), nil
+}
+
+// tooLarge is the error for a package that does not go into a call.
+func tooLarge(pos diag.Pos, what string, size int64) *diag.Problem {
+	return diag.At(pos, "%s: the code package has %s, but at most 50 MiB can be sent with the call", what, mib(size)).
+		WithCode(diag.ExitComponent).
+		WithHint("leave out what the function does not need with .fcignore, move libraries to a layer, or upload the package and set ossBucket and ossKey")
 }
 
 // encode reads a package as Base64.

@@ -117,7 +117,7 @@ func TestEveryBlock(t *testing.T) {
 		"service demo":    "update description,logConfig,nasConfig,ossMountConfig,role,vpcConfig",
 		"vpcBinding demo": "delete",
 		"function demo/hello": "update customDNS,customHealthCheckConfig,customRuntimeConfig,description,environmentVariables," +
-			"initializationTimeout,initializer,instanceConcurrency,instanceLifecycleConfig,memorySize,timeout",
+			"initializationTimeout,initializer,instanceConcurrency,instanceLifecycleConfig,instanceSoftConcurrency,memorySize,timeout",
 		"asyncConfig demo/hello":       "delete",
 		"trigger demo/hello/web":       "update description,triggerConfig",
 		"trigger demo/hello/tick":      "update triggerConfig",
@@ -168,11 +168,14 @@ func TestOnlyWhatDiffersIsSent(t *testing.T) {
 func TestUnsetPartsOfObjectsStay(t *testing.T) {
 	w := newWorld(t)
 	custom := strings.Replace(webProps, `"runtime": "python3.9"`,
-		`"runtime": "custom", "customHealthCheckConfig": {"httpGetUrl": "/a", "periodSeconds": 7}`, 1)
+		`"runtime": "custom", "customHealthCheckConfig": {"httpGetUrl": "/a", "successThreshold": 7}`, 1)
 	w.deploy(custom)
 	w.took()
-	w.deploy(strings.Replace(custom, `"/a", "periodSeconds": 7`, `"/b"`, 1))
-	want := map[string]any{"customHealthCheckConfig": map[string]any{"httpGetUrl": "/b", "periodSeconds": int64(7)}}
+	w.deploy(strings.Replace(custom, `"/a", "successThreshold": 7`, `"/b"`, 1))
+	want := map[string]any{"customHealthCheckConfig": map[string]any{
+		"httpGetUrl": "/b", "successThreshold": int64(7),
+		"initialDelaySeconds": int64(0), "periodSeconds": int64(3), "timeoutSeconds": int64(1), "failureThreshold": int64(3),
+	}}
 	if diff := cmp.Diff(want, w.body("PUT /services/demo/functions/hello")); diff != "" {
 		t.Error(diff)
 	}

@@ -19,10 +19,16 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 	if err := refuse(call); err != nil {
 		return nil, err
 	}
+	if err := checkNamed(call); err != nil {
+		return nil, err
+	}
 	s := c.open(call)
 	config, err := s.parse()
 	if err != nil {
 		return nil, err
+	}
+	if call.Args.Sub == "trigger" && config.Function == nil {
+		return nil, missing("function")
 	}
 	cred, err := s.credential()
 	if err != nil {
@@ -34,7 +40,7 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 		Sub:          call.Args.Sub,
 		Type:         call.Args.String("type"),
 		TriggerNames: call.Args.Strings("trigger-name"),
-		DomainNames:  call.Args.Strings("domain-name"),
+		DomainNames:  lower(call.Args.Strings("domain-name")),
 		Account:      cred.AccountID,
 		Dir:          call.Dir,
 		AutoDomain:   call.AutoDomain,
@@ -100,6 +106,9 @@ func (p *packer) pack(code props.Code) (resource.Payload, error) {
 		return nil, err
 	}
 	p.packages = append(p.packages, packed)
+	if !packed.Inline() {
+		return nil, tooLarge(code.Pos, "function "+code.Service+"/"+code.Function, packed.Size)
+	}
 	p.warnings = append(p.warnings, packed.Warnings...)
 	return payload{packed}, nil
 }

@@ -57,9 +57,9 @@ func (c *Component) info(ctx context.Context, call *component.Call) (*app.Value,
 }
 
 // absent is the error for what was asked for and is not online.
-func absent(id resource.ID) error {
-	return diag.Errorf("%s does not exist", id).WithCode(diag.ExitComponent).
-		WithHint("check region and name, and that it was deployed with this account")
+func (s *session) absent(id resource.ID) error {
+	return diag.At(s.place(id.Kind), "%s does not exist", id).WithCode(diag.ExitComponent).
+		WithHint(notThere)
 }
 
 func (in *informer) service(ctx context.Context) error {
@@ -69,9 +69,18 @@ func (in *informer) service(ctx context.Context) error {
 		return err
 	}
 	if found == nil {
-		return absent(id)
+		return in.absent(id)
 	}
-	add(in.out, "service", describe(id, found, nil))
+	service := describe(id, found, nil)
+	h := in.optional(bindingHandler{base{api: in.api}}, "service", "vpcBinding")
+	bound, err := h.Read(ctx, resource.ID{Kind: props.VPCBindingKind, Name: id.Name})
+	if err != nil {
+		return err
+	}
+	if bound != nil {
+		add(service, "vpcBinding", app.From(bound.Attrs[vpcIDs], diag.Pos{}))
+	}
+	add(in.out, "service", masked(service, in.props.Get("service")))
 	return nil
 }
 
@@ -86,12 +95,46 @@ func (in *informer) function(ctx context.Context) error {
 	case err != nil:
 		return err
 	case found == nil && in.call.Args.String("function-name") != "":
-		return absent(id)
+		return in.absent(id)
 	case found == nil:
 		in.notify(id.String() + " is not deployed")
 		return nil
 	}
-	add(in.out, "function", describe(id, found, nil))
+	function := describe(id, found, nil)
+	if err := in.async(ctx, id.Name, function); err != nil {
+		return err
+	}
+	add(in.out, "function", masked(function, in.props.Get("function")))
+	return nil
+}
+
+// async adds the configuration of asynchronous invocations, which LATEST has.
+func (in *informer) async(ctx context.Context, name string, function *app.Value) error {
+	if q := in.call.Args.String("qualifier"); q != "" && q != "LATEST" {
+		return nil
+	}
+	h := in.optional(asyncHandler{base{api: in.api}}, "function", "asyncConfiguration")
+	found, err := h.Read(ctx, resource.ID{Kind: props.AsyncConfigKind, Name: name})
+	if err != nil || found == nil {
+		return err
+	}
+	shown := map[string]any{}
+	for key, v := range found.Attrs {
+		shown[key] = v
+	}
+	if config, ok := found.Attrs["destinationConfig"].(map[string]any); ok {
+		delete(shown, "destinationConfig")
+		to := map[string]any{}
+		for when, d := range config {
+			if destination, ok := d.(map[string]any); ok {
+				to[when] = destination["destination"]
+			}
+		}
+		shown["destination"] = to
+	}
+	if v := tidy(shown); v != nil {
+		add(function, "asyncConfiguration", app.From(v, diag.Pos{}))
+	}
 	return nil
 }
 
@@ -153,14 +196,15 @@ func (in *informer) list(ctx context.Context, key string, chosen []string, asked
 		case err != nil:
 			return err
 		case found == nil && asked:
-			return absent(id(name))
+			return in.absent(id(name))
 		case found == nil:
 			in.notify(id(name).String() + " is not deployed")
 			continue
 		}
-		list.Items = append(list.Items, describe(id(name), found, map[string]string{
+		shown := describe(id(name), found, map[string]string{
 			"triggerType": "type", "triggerConfig": "config", "invocationRole": "role",
-		}))
+		})
+		list.Items = append(list.Items, masked(shown, in.declared(key, name)))
 	}
 	if len(list.Items) > 0 {
 		add(in.out, key, list)

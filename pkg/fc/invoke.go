@@ -189,20 +189,21 @@ func (in *invocation) function() string { return in.names.Service.Name + "/" + i
 func (in *invocation) httpTrigger(ctx context.Context) (*resource.Found, error) {
 	service, function := in.names.Service.Name, in.names.Function.Name
 	if in.call.Service != "" && in.call.Args.String("function-name") == "" && in.call.Args.String("service-name") == "" {
-		name := in.declaredHTTP()
+		declared := in.declaredHTTP()
+		name := declared.Get("name").Str()
 		if name == "" {
 			return nil, nil
 		}
 		id := resource.ID{Kind: props.TriggerKind, Name: in.function() + "/" + name}
 		found, err := triggerHandler{base{api: in.api}}.Read(ctx, id)
 		if err == nil && found == nil {
-			return nil, diag.Errorf("%s is not deployed", id).WithCode(diag.ExitComponent).WithHint("deploy first")
+			return nil, diag.At(declared.Get("name").Pos, "%s is not deployed", id).WithCode(diag.ExitComponent).WithHint("deploy first")
 		}
 		return found, err
 	}
 	all, err := in.api.ListTriggers(ctx, service, function)
 	if err != nil {
-		return nil, explain(resource.ID{Kind: props.FunctionKind, Name: in.function()}, err)
+		return nil, in.explain(resource.ID{Kind: props.FunctionKind, Name: in.function()}, err)
 	}
 	for _, t := range all {
 		if text(t, "triggerType") == "http" && in.leadsHere(text(t, "qualifier")) {
@@ -212,19 +213,19 @@ func (in *invocation) httpTrigger(ctx context.Context) (*resource.Found, error) 
 	return nil, nil
 }
 
-// declaredHTTP returns the name of the declared http trigger of the qualifier.
-func (in *invocation) declaredHTTP() string {
+// declaredHTTP returns the declared http trigger of the qualifier, nil for none.
+func (in *invocation) declaredHTTP() *app.Value {
 	triggers := in.props.Get("triggers")
 	if triggers == nil {
-		return ""
+		return nil
 	}
 	i := slices.IndexFunc(triggers.Items, func(t *app.Value) bool {
 		return t.Get("type").Str() == "http" && in.leadsHere(t.Get("qualifier").Str())
 	})
 	if i < 0 {
-		return ""
+		return nil
 	}
-	return triggers.Items[i].Get("name").Str()
+	return triggers.Items[i]
 }
 
 func (in *invocation) leadsHere(qualifier string) bool {
@@ -239,7 +240,7 @@ func (in *invocation) withEvent(ctx context.Context) (*app.Value, error) {
 		StatefulID: in.call.Args.String("stateful-async-invocation-id"),
 	})
 	if err != nil {
-		return nil, explain(resource.ID{Kind: props.FunctionKind, Name: in.function()}, err)
+		return nil, in.explain(resource.ID{Kind: props.FunctionKind, Name: in.function()}, err)
 	}
 	if in.async {
 		in.notify("FC invoke, asynchronous, request id:")

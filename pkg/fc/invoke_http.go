@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -44,6 +45,9 @@ func (in *invocation) overHTTP(ctx context.Context, trigger *resource.Found, dom
 	if err != nil {
 		return nil, diag.Errorf("%v", err).WithCode(diag.ExitComponent).WithCause(err)
 	}
+	if res.Header.Get("X-Fc-Request-Id") == "" {
+		return nil, foreign(req, res)
+	}
 	in.showLog(decodedLog(res.Header.Get("X-Fc-Log-Result")))
 	kind := res.Header.Get("X-Fc-Error-Type")
 	switch {
@@ -57,6 +61,21 @@ func (in *invocation) overHTTP(ctx context.Context, trigger *resource.Found, dom
 	}
 	in.notify(fmt.Sprintf("FC Invoke Result[Code: %d]:", res.Status))
 	return app.Text(string(res.Body)), nil
+}
+
+// foreign is the error for an answer that came from no function: the service puts
+// a request id into every one of its answers.
+func foreign(req client.HTTPRequest, res *client.HTTPResult) error {
+	host := req.URL
+	if u, err := url.Parse(req.URL); err == nil {
+		host = u.Host
+	}
+	what := "empty"
+	if len(res.Body) > 0 {
+		what = cmp.Or(res.Header.Get("Content-Type"), fmt.Sprintf("%d bytes", len(res.Body)))
+	}
+	return diag.Errorf("the answer of %s (HTTP %d, %.100s) is not one of a function: it has no X-Fc-Request-Id", host, res.Status, what).
+		WithCode(diag.ExitComponent).WithHint(elsewhere)
 }
 
 func (in *invocation) parseHTTPEvent() (*httpEvent, error) {

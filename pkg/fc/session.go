@@ -26,13 +26,18 @@ type session struct {
 
 func (c *Component) open(call *component.Call) *session {
 	args := call.Args
-	return &session{cfg: c.cfg, call: call, props: props.Override(call.Props, props.Selectors{
+	v := props.Override(call.Props, props.Selectors{
 		Region:   args.String("region"),
 		Service:  args.String("service-name"),
 		Function: args.String("function-name"),
 		Triggers: args.Strings("trigger-name"),
 		Domains:  args.Strings("domain-name"),
-	})}
+	})
+	if call.Command == "remove" { // needs names alone, of the file or of the command line
+		v = withNamed(v, "triggers", "name", args.Strings("trigger-name"), "")
+		v = withNamed(v, "customDomains", "domainName", args.Strings("domain-name"), call.AutoDomain)
+	}
+	return &session{cfg: c.cfg, call: call, props: v}
 }
 
 // names returns the names in the props, of which the service must be there.
@@ -46,6 +51,36 @@ func (s *session) names() (*props.Config, error) {
 	}
 	return names, nil
 }
+
+// place is where the file names the service or the function of the call; it is
+// zero when the command line does.
+func (s *session) place(kind resource.Kind) diag.Pos {
+	key, ok := map[resource.Kind]string{props.ServiceKind: "service", props.FunctionKind: "function"}[kind]
+	if !ok || s.call.Args.String(key+"-name") != "" {
+		return diag.Pos{}
+	}
+	if name := s.props.Get(key, "name"); name != nil {
+		return name.Pos
+	}
+	return diag.Pos{}
+}
+
+// explain adds to an error of the client where the file names what is not there.
+func (s *session) explain(id resource.ID, err error) error {
+	out := explain(id, err)
+	if p, ok := errors.AsType[*diag.Problem](out); ok && client.IsNotFound(err) {
+		kind := id.Kind
+		if e, ok := errors.AsType[*client.Error](err); ok && e.Code == "ServiceNotFound" {
+			kind = props.ServiceKind
+		}
+		p.Pos = s.place(kind)
+		p.Hint = notThere
+	}
+	return out
+}
+
+// notThere is the hint when a service or a function does not exist.
+const notThere = "check region and name, and that it was deployed with this account"
 
 func missing(what string) error {
 	return diag.Errorf("no %s is given", what).WithCode(diag.ExitComponent).
