@@ -148,7 +148,8 @@ func triggerSchema() resource.Schema {
 		s[parameters+"source"+source+"Parameters.RegionId"] = resource.Rule{KeepUnset: true}
 	}
 	// EventBridge fills in by the kind of the source what it is not told of delivery.
-	// A dead letter queue it never makes up.
+	// A dead letter queue it never makes up: without it in runOptions it is taken away.
+	// With runOptions gone as a whole, all of it stays as it is.
 	for _, key := range []string{"eventSinkConfig", "eventSinkConfig.deliveryOption.mode", "eventSinkConfig.deliveryOption.eventSchema",
 		"runOptions", "runOptions.maximumTasks", "runOptions.errorsTolerance", "runOptions.retryStrategy",
 		"runOptions.batchWindow", "runOptions.retryStrategy.MaximumEventAgeInSeconds", "runOptions.retryStrategy.MaximumRetryAttempts",
