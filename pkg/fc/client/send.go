@@ -109,6 +109,10 @@ func (c *Client) signed(r request, path string, body []byte) map[string]*string 
 	if r.body != nil {
 		headers["content-type"] = tea.String("application/json; charset=utf-8")
 	}
+	if isLoopback(c.base.Hostname()) {
+		// Public addresses name the region; the embedded cloud has one for all of them.
+		headers["x-acs-region-id"] = tea.String(c.config.Region)
+	}
 	for name, value := range r.header {
 		if value != "" {
 			headers[strings.ToLower(name)] = tea.String(value)
@@ -128,6 +132,11 @@ func (c *Client) signed(r request, path string, body []byte) map[string]*string 
 		&tea.Request{Method: tea.String(r.method), Pathname: tea.String(path), Query: query, Headers: headers},
 		algorithm, hash, tea.String(c.config.AccessKeyID.Reveal()), tea.String(c.config.AccessKeySecret.Reveal()))
 	return headers
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // check reads the answer of a call, which is an Error unless it is what the call
