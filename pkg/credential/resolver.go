@@ -58,7 +58,24 @@ func NewResolver(c Config) *Resolver {
 // The error for nothing found says what was looked for; it has exit code 100, as
 // those for a source that is there but broken.
 func (r *Resolver) Resolve(alias string) (*Credential, error) {
-	c, err := r.resolve(strings.TrimSpace(alias))
+	return r.resolve(strings.TrimSpace(alias), false)
+}
+
+// ResolveNamed is Resolve for an alias that was given explicitly (-a): it must be
+// found as such, by 1, 2 or 3. The variables of 4 and 5, which belong to no alias,
+// do not stand in for it; only EnvFirst asks for them by itself. An empty alias
+// names none.
+func (r *Resolver) ResolveNamed(alias string) (*Credential, error) {
+	return r.resolve(strings.TrimSpace(alias), true)
+}
+
+// step looks into one source. It returns a note for the final error when it finds
+// nothing.
+type step func(alias string) (c *Credential, note string, err error)
+
+// resolve finds the credential and hands its keys to the redactor.
+func (r *Resolver) resolve(alias string, strict bool) (*Credential, error) {
+	c, err := r.find(alias, strict)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +83,7 @@ func (r *Resolver) Resolve(alias string) (*Credential, error) {
 	return c, nil
 }
 
-// step looks into one source. It returns a note for the final error when it finds
-// nothing.
-type step func(alias string) (c *Credential, note string, err error)
-
-func (r *Resolver) resolve(alias string) (*Credential, error) {
+func (r *Resolver) find(alias string, strict bool) (*Credential, error) {
 	if name := r.value(variableCIAlias); r.config.CI && name != "" {
 		alias = name
 	}
@@ -81,7 +94,7 @@ func (r *Resolver) resolve(alias string) (*Credential, error) {
 	if alias == AliyunCLI {
 		return r.resolveAliyunCLI()
 	}
-	steps, err := r.steps(alias == "")
+	steps, err := r.steps(alias == "", strict)
 	if err != nil {
 		return nil, err
 	}
@@ -100,17 +113,20 @@ func (r *Resolver) resolve(alias string) (*Credential, error) {
 		}
 		notes = append(notes, note)
 	}
-	return nil, r.notFound(alias, notes)
+	return nil, r.notFound(alias, notes, strict && alias != "")
 }
 
-func (r *Resolver) steps(unnamed bool) ([]step, error) {
+func (r *Resolver) steps(unnamed, strict bool) ([]step, error) {
 	first, err := r.envFirst()
 	if err != nil {
 		return nil, err
 	}
 	ours, cloud := triples()[0], triples()[1]
-	steps := []step{r.fromJSON, r.fromStore, r.fromTriple(ours, true), r.fromTriple(cloud, true)}
-	if unnamed {
+	steps := []step{r.fromJSON, r.fromStore}
+	switch {
+	case !unnamed && !strict:
+		steps = append(steps, r.fromTriple(ours, true), r.fromTriple(cloud, true))
+	case unnamed:
 		steps = []step{r.fromJSON, r.fromStoreDefault, r.fromSingleJSON, r.fromTriple(ours, false), r.fromTriple(cloud, false)}
 	}
 	if first && r.value(FieldAccountID) != "" {
@@ -312,7 +328,7 @@ func (r *Resolver) state(name string) string {
 }
 
 // notFound lists what was looked for, and says first when a pair is half there.
-func (r *Resolver) notFound(alias string, notes []string) error {
+func (r *Resolver) notFound(alias string, notes []string, strict bool) error {
 	summary := "no credential was found"
 	if alias != "" {
 		summary += " for alias " + strconv.Quote(alias)
@@ -329,5 +345,8 @@ func (r *Resolver) notFound(alias string, notes []string) error {
 	p := diag.Errorf("%s", r.config.Redactor.Redact(summary)).
 		WithDetail(r.config.Redactor.Redact(detail)).
 		WithHint("set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run devs config add; secrets that are set but empty were not handed to this job, as on pull requests from forks")
+	if strict {
+		p.Hint = "check the name, or add the alias with devs config add; without -a the environment variables are used"
+	}
 	return p.WithCode(diag.ExitTool)
 }

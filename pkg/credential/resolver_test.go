@@ -265,3 +265,47 @@ func TestAliyunCLI(t *testing.T) {
 		t.Error("no home folder: found a credential")
 	}
 }
+
+// An alias that was given explicitly is found or is an error: the keys of another
+// account must not stand in for it.
+func TestResolveNamed(t *testing.T) {
+	variables := map[string]string{
+		"AccountID": "1", "AccessKeyID": "id", "AccessKeySecret": "canary-key",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID": "id2", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "canary-key2",
+	}
+	resolver := NewResolver(newConfig(t, variables))
+	_, err := resolver.ResolveNamed(" prod ")
+	if err == nil || diag.ExitCode(err) != diag.ExitTool {
+		t.Fatalf("got %v", err)
+	}
+	text := diag.Render(err)
+	for _, want := range []string{`alias "prod"`, "prod_serverless_devs_access is not set", "there is no such file", "without -a"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "canary") {
+		t.Errorf("a key is in %s", text)
+	}
+	if c, err := resolver.Resolve("prod"); err != nil || !c.Fallback {
+		t.Errorf("an alias of the file: %v, %v", c, err)
+	}
+	if c, err := resolver.ResolveNamed(""); err != nil || c.AccessKeyID.Reveal() != "id" || c.Fallback {
+		t.Errorf("no alias: %v, %v", c, err)
+	}
+	first := newConfig(t, variables)
+	first.EnvFirst = true
+	if c, err := NewResolver(first).ResolveNamed("prod"); err != nil || c.AccessKeyID.Reveal() != "id" {
+		t.Errorf("variables first: %v, %v", c, err)
+	}
+	stored := newConfig(t, merge(variables, map[string]string{
+		"json_serverless_devs_access": `{"AccessKeyID":"json-id","AccessKeySecret":"k"}`,
+	}))
+	writeAccess(t, stored, keyYAML("prod", "file"))
+	resolver = NewResolver(stored)
+	for alias, want := range map[string]string{"prod": "file", "json": "json-id"} {
+		if c, err := resolver.ResolveNamed(alias); err != nil || c.AccessKeyID.Reveal() != want {
+			t.Errorf("%s: %v, %v", alias, c, err)
+		}
+	}
+}

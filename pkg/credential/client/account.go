@@ -1,68 +1,138 @@
 // Package client asks Alibaba Cloud whose a credential is. It is the only importer
-// of the STS SDK.
+// of the STS SDK, whose signature and types it uses. It sends on its own: the SDK
+// knows no context, follows redirects, and shows the signed address, with the key
+// id and the token in it, in its errors.
 package client
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
-	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
+	openapiutil "github.com/alibabacloud-go/openapi-util/service"
 	sts "github.com/alibabacloud-go/sts-20150401/v2/client"
 	util "github.com/alibabacloud-go/tea-utils/v2/service"
 	"github.com/alibabacloud-go/tea/tea"
 
 	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/secret"
 )
 
 // Endpoint is where GetCallerIdentity (STS 2015-04-01) is asked.
 const Endpoint = "sts.cn-hangzhou.aliyuncs.com"
 
-// timeoutMillis bounds connecting and reading, each.
-const timeoutMillis = 5000
+const (
+	timeout   = 10 * time.Second
+	maxAnswer = 1 << 20 // bytes
+)
 
 // AccountLookup returns a function that asks STS for the account of a credential.
-// endpoint is a host or an http:// address, "" for Endpoint.
+// endpoint is a host or an address, "" for Endpoint. No error holds a part of the
+// credential.
 func AccountLookup(endpoint string) credential.AccountLookup {
 	return func(ctx context.Context, c credential.Credential) (string, error) {
-		cfg := &openapi.Config{
-			AccessKeyId:     tea.String(c.AccessKeyID.Reveal()),
-			AccessKeySecret: tea.String(c.AccessKeySecret.Reveal()),
-			Endpoint:        tea.String(Endpoint),
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		id, err := ask(ctx, endpoint, c)
+		if err == nil {
+			return id, nil
 		}
-		if !c.SecurityToken.IsZero() {
-			cfg.SecurityToken = tea.String(c.SecurityToken.Reveal())
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("asking STS whose the credential is: %w", ctx.Err())
 		}
-		if host, plain := strings.CutPrefix(endpoint, "http://"); plain {
-			cfg.Endpoint, cfg.Protocol = tea.String(strings.TrimSuffix(host, "/")), tea.String("HTTP")
-		} else if endpoint != "" {
-			cfg.Endpoint = tea.String(strings.TrimPrefix(endpoint, "https://"))
-		}
-		client, err := sts.NewClient(cfg)
-		if err != nil {
-			return "", fmt.Errorf("preparing the request to STS: %w", err)
-		}
-		type answer struct {
-			id  string
-			err error
-		}
-		// The SDK takes no context: its timeouts end the call that is left behind.
-		done := make(chan answer, 1)
-		go func() {
-			r, err := client.GetCallerIdentityWithOptions(&util.RuntimeOptions{
-				ConnectTimeout: tea.Int(timeoutMillis), ReadTimeout: tea.Int(timeoutMillis), Autoretry: tea.Bool(false),
-			})
-			if err != nil {
-				done <- answer{err: fmt.Errorf("asking STS whose the credential is: %w", err)}
-				return
-			}
-			done <- answer{id: tea.StringValue(r.Body.AccountId)}
-		}()
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case a := <-done:
-			return a.id, a.err
-		}
+		redactor := new(secret.Redactor)
+		redactor.Add(c.AccessKeyID.Reveal(), c.AccessKeySecret.Reveal(), c.SecurityToken.Reveal())
+		return "", fmt.Errorf("asking STS whose the credential is: %s", redactor.Redact(err.Error()))
 	}
+}
+
+// ask makes the call once.
+func ask(ctx context.Context, endpoint string, c credential.Credential) (string, error) {
+	base, err := address(endpoint)
+	if err != nil {
+		return "", err
+	}
+	base.RawQuery = signed(c).Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.String(), http.NoBody)
+	if err != nil {
+		return "", errors.New("the request cannot be made")
+	}
+	req.Header.Set("X-Acs-Action", "GetCallerIdentity")
+	req.Header.Set("X-Acs-Version", "2015-04-01")
+	req.Header.Set("Accept", "application/json")
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok { // it shows the address
+		return "", fmt.Errorf("%s: %w", base.Host, e.Err)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return "", fmt.Errorf("%s: reading the answer (HTTP %d): %w", base.Host, resp.StatusCode, err)
+	}
+	return account(base.Host, resp.StatusCode, data)
+}
+
+// address returns the URL of an endpoint; what is wrong with it is not shown.
+func address(endpoint string) (*url.URL, error) {
+	if endpoint == "" {
+		endpoint = Endpoint
+	}
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "https://" + endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("its endpoint is not an address; write it as https://host")
+	}
+	u.Path = "/"
+	return u, nil
+}
+
+// signed returns the parameters of the call, signed as STS takes it.
+func signed(c credential.Credential) url.Values {
+	params := map[string]*string{
+		"Action":           tea.String("GetCallerIdentity"),
+		"Version":          tea.String("2015-04-01"),
+		"Format":           tea.String("json"),
+		"Timestamp":        openapiutil.GetTimestamp(),
+		"SignatureNonce":   util.GetNonce(),
+		"SignatureMethod":  tea.String("HMAC-SHA1"),
+		"SignatureVersion": tea.String("1.0"),
+		"AccessKeyId":      tea.String(c.AccessKeyID.Reveal()),
+	}
+	if !c.SecurityToken.IsZero() {
+		params["SecurityToken"] = tea.String(c.SecurityToken.Reveal())
+	}
+	params["Signature"] = openapiutil.GetRPCSignature(params, tea.String(http.MethodPost), tea.String(c.AccessKeySecret.Reveal()))
+	values := url.Values{}
+	for name, v := range params {
+		values.Set(name, tea.StringValue(v))
+	}
+	return values
+}
+
+// account reads the answer of a host.
+func account(host string, status int, data []byte) (string, error) {
+	if status != http.StatusOK {
+		var failure struct{ Code, Message string }
+		if json.Unmarshal(data, &failure) == nil && failure.Code != "" {
+			return "", fmt.Errorf("%s: %s (HTTP %d)", failure.Code, failure.Message, status)
+		}
+		return "", fmt.Errorf("%s answered with HTTP %d %s", host, status, http.StatusText(status))
+	}
+	var body sts.GetCallerIdentityResponseBody
+	if err := json.Unmarshal(data, &body); err != nil || tea.StringValue(body.AccountId) == "" {
+		return "", fmt.Errorf("the answer of %s names no account", host)
+	}
+	return tea.StringValue(body.AccountId), nil
 }
