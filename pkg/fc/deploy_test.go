@@ -375,3 +375,20 @@ func TestCommandsAreComplete(t *testing.T) {
 		}
 	}
 }
+// A topic trigger cannot be updated: it is made anew when its configuration changes.
+func TestTopicTriggers(t *testing.T) {
+	w := newWorld(t)
+	with := func(config string) string {
+		return strings.Replace(webProps, `"triggers": [`, `"triggers": [{"name": "topic", "type": "mns_topic",
+			"role": "acs:ram::1000000000000000:role/Demo", "config": {"topicName": "t"`+config+`}}, `, 1)
+	}
+	for _, config := range []string{"", `, "notifyContentFormat": "JSON", "filterTag": "a"`, `, "notifyStrategy": "EXPONENTIAL_DECAY_RETRY"`, ""} {
+		got, _ := w.deploy(with(config))
+		if got["trigger demo/hello/topic"] == "" {
+			t.Errorf("%s: %v", config, got)
+		}
+		if again, _ := w.deploy(with(config)); len(again) != 0 {
+			t.Errorf("%s: the second deploy would change %v", config, again)
+		}
+	}
+}
