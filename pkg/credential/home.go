@@ -63,7 +63,7 @@ func roots(c Config) ([]root, error) {
 		}
 		found = append(found, root{path: home})
 	}
-	if explicit {
+	if explicit || len(found) > 0 && canWrite(found[0].path) {
 		return found, nil
 	}
 	for _, name := range []string{"WORKSPACE_TMP", "WORKSPACE"} {
@@ -72,6 +72,17 @@ func roots(c Config) ([]root, error) {
 		}
 	}
 	return append(found, root{filepath.Join(c.TempDir, "devs-"+strconv.Itoa(c.UID)), true}), nil
+}
+
+// canWrite reports whether the folder can be written, or made.
+func canWrite(dir string) bool {
+	for {
+		err := syscall.Access(dir, 2) // W_OK
+		if !errors.Is(err, syscall.ENOENT) || dir == filepath.Dir(dir) {
+			return err == nil
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // readWorkspace returns the root home that `s set workspace` stored, or "".

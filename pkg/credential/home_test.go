@@ -27,16 +27,16 @@ func TestRoots(t *testing.T) {
 		env  map[string]string
 		want []string
 	}{
-		{"home", Config{HomeDir: home, UID: 7}, nil, []string{home + "/.s", "/tmp/devs-7"}},
-		{"Jenkins", Config{HomeDir: "/", UID: 7}, map[string]string{"WORKSPACE": "/ws", "WORKSPACE_TMP": "/ws@tmp"},
-			[]string{"/.s", "/ws@tmp/.s", "/ws/.s", "/tmp/devs-7"}},
+		{"home", Config{HomeDir: home, UID: 7}, nil, []string{home + "/.s"}},
+		{"Jenkins", Config{HomeDir: "/dev/null", UID: 7}, map[string]string{"WORKSPACE": "/ws", "WORKSPACE_TMP": "/ws@tmp"},
+			[]string{"/dev/null/.s", "/ws@tmp/.s", "/ws/.s", "/tmp/devs-7"}},
 		{"no home", Config{UID: 7, TempDir: "/t"}, nil, []string{"/t/devs-7"}},
 		{"relative home", Config{HomeDir: "x", UID: 7}, nil, []string{"/tmp/devs-7"}},
 		{"config home", Config{HomeDir: home}, map[string]string{"serverless_devs_config_home": elsewhere, "WORKSPACE": "/ws"},
 			[]string{elsewhere + "/.s"}},
-		{"Yunxiao", Config{HomeDir: home, Yunxiao: true}, nil, []string{home + "/.cache/.s", "/tmp/devs-0"}},
+		{"Yunxiao", Config{HomeDir: home, Yunxiao: true}, nil, []string{home + "/.cache/.s"}},
 		{"workspace", Config{HomeDir: withWorkspace(t.TempDir(), `{"workspace":"/data/s"}`), Yunxiao: true}, nil, []string{"/data/s"}},
-		{"no workspace in s.json", Config{HomeDir: withWorkspace(elsewhere, `{"locale":"en"}`)}, nil, []string{elsewhere + "/.s", "/tmp/devs-0"}},
+		{"no workspace in s.json", Config{HomeDir: withWorkspace(elsewhere, `{"locale":"en"}`)}, nil, []string{elsewhere + "/.s"}},
 	}
 	for _, tc := range cases {
 		tc.c.Env = func(name string) (string, bool) { v, ok := tc.env[name]; return v, ok }
