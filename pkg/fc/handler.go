@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -46,6 +47,8 @@ func explain(id resource.ID, err error) error {
 	}
 	p := &diag.Problem{Summary: err.Error(), Code: diag.ExitComponent, Err: err}
 	switch {
+	case client.IsElsewhere(err) && e.Status >= http.StatusInternalServerError:
+		p.Hint = "try again later; when it stays so, check the endpoint and the proxies on the way"
 	case client.IsElsewhere(err):
 		p.Hint = elsewhere
 	case client.IsBadKey(err):

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -85,6 +86,22 @@ func TestLargePackageIsRefusedFirst(t *testing.T) {
 	}
 	if len(w.took()) != 0 {
 		t.Error("the cloud was asked")
+	}
+}
+
+func TestForeignAnswersHaveAHint(t *testing.T) {
+	w := newWorld(t)
+	for status, want := range map[int]string{200: elsewhere, 302: elsewhere, 404: elsewhere, 503: "try again later"} {
+		w.setFault(func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
+			rw.Header().Set("Location", "https://elsewhere.example.com/")
+			rw.WriteHeader(status)
+			return true
+		})
+		_, err := w.run("info", eventProps)
+		p := w.problem(err)
+		if !strings.Contains(p.Summary, fmt.Sprintf("HTTP %d", status)) || !strings.Contains(p.Hint, want) || p.Code != diag.ExitComponent {
+			t.Errorf("%d: %+v", status, p)
+		}
 	}
 }
 
