@@ -104,7 +104,11 @@ const lookupTimeout = 10 * time.Second
 // credential finds the credential of an alias and fills in what it leaves out: the
 // account, which STS knows, and the endpoint, which --endpoint and FC_ENDPOINT set.
 func (t *tool) credential(ctx context.Context, resolver *credential.Resolver, alias string) (*credential.Credential, error) {
-	found, err := resolver.Resolve(alias)
+	resolve := resolver.Resolve
+	if t.Access != "" { // named on the command line: nothing else will do
+		resolve = resolver.ResolveNamed
+	}
+	found, err := resolve(alias)
 	if err != nil {
 		return nil, err
 	}

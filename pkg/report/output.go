@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -94,6 +95,9 @@ func jsonOf(v *app.Value) ([]byte, error) {
 		}
 		b.WriteByte('}')
 		return b.Bytes(), nil
+	}
+	if text, ok := v.Scalar.(string); ok && !v.Secret && !utf8.ValidString(text) {
+		return json.Marshal(map[string][]byte{"base64": []byte(text)}) // JSON has no bytes
 	}
 	return json.Marshal(v.Plain())
 }

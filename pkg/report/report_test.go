@@ -127,4 +127,8 @@ func TestOutputFormats(t *testing.T) {
 			t.Errorf("%s: %q, %v", format, data, err)
 		}
 	}
+	data, err := report.Output(app.Text("\x00\xff"), report.JSON)
+	if err != nil || string(data) != "{\n  \"base64\": \"AP8=\"\n}\n" {
+		t.Errorf("bytes as JSON: %q, %v", data, err)
+	}
 }
