@@ -375,6 +375,7 @@ func TestCommandsAreComplete(t *testing.T) {
 		}
 	}
 }
+
 // A topic trigger cannot be updated: it is made anew when its configuration changes.
 func TestTopicTriggers(t *testing.T) {
 	w := newWorld(t)
