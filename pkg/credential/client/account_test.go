@@ -65,11 +65,13 @@ func TestErrorsHoldNoKey(t *testing.T) {
 		return server.URL
 	}
 	for name, tt := range map[string]struct{ endpoint, want string }{
-		"refused":     {"http://127.0.0.1:1", "127.0.0.1:1: dial tcp"},
-		"password":    {"http://user:canary-pw@127.0.0.1:1", "not an address"},
-		"no address":  {"http://canary-pw%zz", "not an address"},
-		"cut off":     {serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "EOF"},
-		"redirect":    {serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) }), "HTTP 307"},
+		"refused":    {"http://127.0.0.1:1", "127.0.0.1:1: dial tcp"},
+		"password":   {"http://user:canary-pw@127.0.0.1:1", "not an address"},
+		"no address": {"http://canary-pw%zz", "not an address"},
+		"cut off":    {serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "EOF"},
+		"redirect": {serve(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}), "HTTP 307"},
 		"bare status": {serve(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }), "HTTP 503"},
 		"page":        {serve(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }), "names no account"},
 		"echo": {serve(func(w http.ResponseWriter, r *http.Request) {
