@@ -161,6 +161,11 @@ func (t *tool) note(format string, args ...any) {
 
 // runLoaded runs a command on an application.
 func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command string, args []string) error {
+	if t.OutputFile != "" { // found out before anything is changed
+		if err := os.WriteFile(t.path(t.OutputFile), nil, 0o644); err != nil {
+			return diag.Errorf("the result cannot be written: %v", err).WithHint("check --output-file %s", t.OutputFile)
+		}
+	}
 	w, err := t.open(ctx, a)
 	if err != nil {
 		return err
@@ -175,7 +180,7 @@ func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command strin
 	}
 	req := engine.Request{Command: command, Service: service, Args: args, SkipActions: t.SkipActions, AllowUnresolved: t.AllowUnresolved}
 	if command == "remove" {
-		req.Confirm = func(p *plan.Plan) (bool, error) { return t.confirm(p, yes(args)) }
+		req.Confirm = t.confirm
 	}
 	result, err := w.engine.Run(ctx, req)
 	w.printer.stop()
@@ -255,10 +260,6 @@ func (t *tool) path(name string) string {
 		return name
 	}
 	return filepath.Join(t.Dir, name)
-}
-
-func yes(args []string) bool {
-	return slices.Contains(args, "-y") || slices.Contains(args, "--assume-yes")
 }
 
 // finder finds the components that an application names: those of the catalogue,

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/devs/deploy/pkg/credential"
@@ -38,19 +39,49 @@ type embedded struct {
 }
 
 // openCloud uses the cloud that another process serves from dir, or serves one
-// itself until close.
+// itself until close. Whoever uses it holds a shared lock, so that the process that
+// serves it does not leave before the others are done.
 func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
-	if url, ok := emulator.Locate(dir); ok {
-		return &embedded{url: url, dir: dir, autoDomain: autoDomain, close: func() {}}, nil
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, diag.Errorf("making the folder of the embedded cloud: %v", err).WithHint("choose another one with %s", envEmbeddedDir)
 	}
-	server, err := t.serveCloud(ctx, dir, lastAddress(dir))
-	if err != nil {
-		server, err = t.serveCloud(ctx, dir, "127.0.0.1:0")
+	users := flock.New(dir + ".users")
+	if _, err := users.TryRLockContext(ctx, pollInterval); err != nil {
+		return nil, fmt.Errorf("joining the embedded cloud: %w", err)
 	}
-	if err != nil {
-		return nil, err
+	for tries := 0; ; tries++ {
+		if url, ok := emulator.Locate(dir); ok {
+			return &embedded{url: url, dir: dir, autoDomain: autoDomain, close: func() { _ = users.Close() }}, nil
+		}
+		// A signal ends the command, not the requests that are under way.
+		server, err := t.serveCloud(context.WithoutCancel(ctx), dir, lastAddress(dir))
+		if err != nil && !errors.Is(err, emulator.ErrInUse) {
+			server, err = t.serveCloud(context.WithoutCancel(ctx), dir, "127.0.0.1:0")
+		}
+		if err == nil {
+			return &embedded{url: server.URL, dir: dir, autoDomain: autoDomain, close: func() { leave(users); _ = server.Close() }}, nil
+		}
+		if !errors.Is(err, emulator.ErrInUse) || tries == joinTries || ctx.Err() != nil {
+			_ = users.Close()
+			return nil, err
+		}
+		time.Sleep(pollInterval) // another process has just begun to serve it
 	}
-	return &embedded{url: server.URL, dir: dir, autoDomain: autoDomain, close: func() { _ = server.Close() }}, nil
+}
+
+const (
+	pollInterval = 50 * time.Millisecond
+	joinTries    = 200
+	leaveTimeout = 2 * time.Minute
+)
+
+// leave waits until no other process uses the cloud.
+func leave(users *flock.Flock) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	_ = users.Unlock()
+	_, _ = users.TryLockContext(ctx, pollInterval)
+	_ = users.Close()
 }
 
 // lastAddress is where the cloud of dir listened last: at the same place again, the

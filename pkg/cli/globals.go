@@ -37,7 +37,7 @@ func (g *globals) register(set *pflag.FlagSet) {
 	set.BoolVar(&g.Embedded, "embedded", false, "use the embedded cloud; needs no account and no credential")
 	set.BoolVar(&g.SkipActions, "skip-actions", false, "run no hooks")
 	set.BoolVar(&g.AllowUnresolved, "allow-unresolved", false, "leave ${...} that cannot be resolved as it is written")
-	set.BoolVar(&g.Debug, "debug", false, "show every request to the cloud")
+	set.BoolVar(&g.Debug, "debug", g.Debug, "show every request to the cloud")
 	set.BoolVar(&g.Silent, "silent", false, "show nothing but the result and errors")
 }
 

@@ -30,10 +30,7 @@ func (t *tool) printSummary(result *engine.Result) {
 }
 
 // confirm asks before a removal.
-func (t *tool) confirm(p *plan.Plan, yes bool) (bool, error) {
-	if yes {
-		return true, nil
-	}
+func (t *tool) confirm(p *plan.Plan) (bool, error) {
 	fmt.Fprint(t.IO.Err, report.PlanText(p))
 	if t.inCI() || !t.IO.Interactive() {
 		return false, notAlone("remove deletes the resources above and was not confirmed", "-y")

@@ -59,7 +59,7 @@ func (e *Engine) read(ctx context.Context, sessions []*session) error {
 	failed := map[foundKey]error{}
 	asked := map[foundKey]bool{}
 	for _, s := range sessions {
-		for _, r := range s.desired.Resources {
+		for _, r := range s.resources() {
 			key := s.key(r.ID)
 			if asked[key] {
 				continue
@@ -79,7 +79,7 @@ func (e *Engine) read(ctx context.Context, sessions []*session) error {
 	// The file's order, whatever answered first.
 	var errs []error
 	for _, s := range sessions {
-		for _, r := range s.desired.Resources {
+		for _, r := range s.resources() {
 			if err := failed[s.key(r.ID)]; err != nil {
 				errs = append(errs, e.explain(err, r))
 				delete(failed, s.key(r.ID))
@@ -111,7 +111,7 @@ func (e *Engine) apply(ctx context.Context, s *session, changes []*plan.Change) 
 		}
 		wg.Go(func() {
 			defer close(t.done)
-			if !t.ready() || ctx.Err() != nil {
+			if !t.ready(ctx) || ctx.Err() != nil {
 				t.err = errNotTried
 				return
 			}
@@ -135,13 +135,18 @@ type task struct {
 var errNotTried = errors.New("not tried: something it needs failed")
 
 // ready waits for the predecessors and reports whether all of them worked.
-func (t *task) ready() bool {
-	ok := true
+func (t *task) ready(ctx context.Context) bool {
 	for _, p := range t.waitsFor {
-		<-p.done
-		ok = ok && p.err == nil
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return false
+		}
+		if p.err != nil {
+			return false
+		}
 	}
-	return ok
+	return true
 }
 
 // predecessors returns the tasks that must end before c: what it depends on, and
@@ -188,8 +193,8 @@ func failures(changes []*plan.Change, todo map[resource.ID]*task) error {
 func (e *Engine) change(ctx context.Context, s *session, c *plan.Change) error {
 	start := e.Now()
 	e.emit(ResourceStarted{Service: s.name(), Resource: c.Resource, Action: c.Action})
-	found, err := e.send(ctx, s.types[c.Resource.Kind].Handler, c)
-	kept := errors.Is(err, resource.ErrNotEmpty)
+	found, err := e.send(ctx, s, c)
+	kept := c.Action == plan.Delete && errors.Is(err, resource.ErrNotEmpty)
 	if kept {
 		err = nil
 	}
@@ -202,7 +207,8 @@ func (e *Engine) change(ctx context.Context, s *session, c *plan.Change) error {
 	return err
 }
 
-func (e *Engine) send(ctx context.Context, h resource.Handler, c *plan.Change) (*resource.Found, error) {
+func (e *Engine) send(ctx context.Context, s *session, c *plan.Change) (*resource.Found, error) {
+	h := s.types[c.Resource.Kind].Handler
 	switch c.Action {
 	case plan.Create:
 		return h.Create(ctx, c.Want)
@@ -212,6 +218,7 @@ func (e *Engine) send(ctx context.Context, h resource.Handler, c *plan.Change) (
 		if err := h.Delete(ctx, c.Resource, c.Found); err != nil {
 			return nil, err
 		}
+		e.changed(s.key(c.Resource), nil)
 		return h.Create(ctx, c.Want)
 	case plan.Delete:
 		return nil, h.Delete(ctx, c.Resource, c.Found)
@@ -254,7 +261,7 @@ func (e *Engine) onlineFor(s *session) map[resource.ID]*resource.Found {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := map[resource.ID]*resource.Found{}
-	for _, r := range s.desired.Resources {
+	for _, r := range s.resources() {
 		if found := e.found[s.key(r.ID)]; found != nil {
 			all[r.ID] = found
 		}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,8 +92,9 @@ type ServiceResult struct {
 type Engine struct {
 	Config
 
-	sessions map[string]*session
-	order    []*session
+	sessions   map[string]*session
+	neighbours []*session // of a service that runs alone; only looked at
+	order      []*session
 
 	mu     sync.Mutex                      // guards the events and the maps below
 	found  map[foundKey]*resource.Found    // nil: known to be absent
@@ -139,7 +141,7 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Result, error) {
 			return result, err
 		}
 	}
-	if req.Confirm != nil && result.Plan.Counts().Pending() > 0 {
+	if req.Confirm != nil && !e.confirmed() && result.Plan.Counts().Pending() > 0 {
 		if ok, err := req.Confirm(result.Plan); err != nil || !ok {
 			return result, err
 		}
@@ -148,8 +150,13 @@ func (e *Engine) Run(ctx context.Context, req Request) (*Result, error) {
 	return &Result{Plan: e.plan(req), Services: e.results()}, err
 }
 
+// confirmed reports whether the arguments say yes to every question.
+func (e *Engine) confirmed() bool {
+	return slices.ContainsFunc(e.selected(), func(s *session) bool { return s.args.Bool(flagYes) })
+}
+
 func (e *Engine) close() {
-	for _, s := range e.order {
+	for _, s := range append(e.neighbours, e.order...) {
 		s.release()
 	}
 }

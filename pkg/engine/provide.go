@@ -28,6 +28,7 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
+	e.meetNeighbours(ctx, req)
 	e.unite()
 	for _, level := range e.levels() {
 		for _, s := range level {
@@ -72,12 +73,12 @@ func (e *Engine) want(ctx context.Context, s *session, req Request) error {
 	command, args := s.command(req)
 	s.call = e.newCall(s, command, args)
 	s.final = !s.props.HasUnknown() && !s.hooked(req, command)
-	s.call.CodeLater = !s.final && req.Command != "plan"
-	return e.desire(ctx, s, !s.final)
+	s.call.CodeLater = !s.selected || !s.final && req.Command != "plan"
+	return e.desire(ctx, s, !s.final || s.call.CodeLater)
 }
 
-// sweep adds what lives in the resources of s but is not in the file, when all of
-// it shall be removed. It goes first, one after the other, in the order in which
+// sweep finds what lives in the resources of s but is nowhere in the file, when all
+// of it shall be removed. It goes first, one after the other, in the order in which
 // the component says that it can.
 func (e *Engine) sweep(ctx context.Context, s *session, req Request) error {
 	sweeper, ok := s.comp.(component.Sweeper)
@@ -89,18 +90,22 @@ func (e *Engine) sweep(ctx context.Context, s *session, req Request) error {
 	if err != nil {
 		return err
 	}
-	declared := s.desired.Resources
-	behind := make([]resource.ID, len(declared))
-	for i, r := range declared {
-		behind[i] = r.ID
+	known := map[foundKey]bool{}
+	for _, other := range append(slices.Clone(e.order), e.neighbours...) {
+		for _, r := range other.resources() {
+			known[other.key(r.ID)] = true
+		}
 	}
-	for i := len(ids) - 1; i >= 0; i-- {
-		if slices.Contains(behind[:len(declared)], ids[i]) {
+	var behind []resource.ID
+	for _, r := range s.desired.Resources {
+		behind = append(behind, r.ID)
+	}
+	for _, id := range slices.Backward(ids) {
+		if known[s.key(id)] {
 			continue
 		}
-		r := &resource.Resource{ID: ids[i], Pos: s.svc.Pos, Deps: slices.Clone(behind)}
-		s.desired.Resources = append(s.desired.Resources, r)
-		behind = append(behind, r.ID)
+		s.swept = append(s.swept, &resource.Resource{ID: id, Pos: s.svc.Pos, Deps: slices.Clone(behind)})
+		behind = append(behind, id)
 	}
 	return nil
 }
@@ -121,10 +126,11 @@ func (s *session) command(req Request) (string, component.Args) {
 
 // unite makes one resource of what several services declare under one name, such as
 // a service that their functions share: else each would undo what the other did.
+// When one service runs alone, what its neighbours in the file declare counts too.
 func (e *Engine) unite() {
 	first := map[foundKey]*resource.Resource{}
 	e.united = map[foundKey]*resource.Resource{}
-	for _, s := range e.order {
+	for _, s := range append(slices.Clone(e.neighbours), e.order...) {
 		if s.desired == nil {
 			continue
 		}
@@ -140,6 +146,24 @@ func (e *Engine) unite() {
 				e.warnOnce(Warning{Pos: r.Pos, Text: fmt.Sprintf("%s is declared at %s too, with another %s: the one here counts", r.ID, other.Pos, field)})
 			}
 			first[key], e.united[key] = one, one
+		}
+	}
+}
+
+// meetNeighbours looks at the services of the file that do not take part, as far as
+// that is possible without them: they may share resources with those that do.
+func (e *Engine) meetNeighbours(ctx context.Context, req Request) {
+	accesses := map[string]bool{}
+	for _, s := range e.selected() {
+		accesses[s.access] = s.cmd.Run == nil
+	}
+	for _, svc := range e.App.Services {
+		s := e.sessions[svc.Name]
+		if slices.Contains(e.order, s) || e.open(s, req) != nil || s.cmd == nil || s.cmd.Run != nil || !accesses[s.access] {
+			continue
+		}
+		if err := e.want(ctx, s, req); err == nil {
+			e.neighbours = append(e.neighbours, s)
 		}
 	}
 }
@@ -172,11 +196,15 @@ func (e *Engine) compare(s *session, req Request) error {
 	command, args := s.command(req)
 	changes := &plan.Service{Name: s.name(), Region: s.desired.Region, Account: s.desired.Account}
 	var problems []error
-	for _, r := range s.desired.Resources {
+	for _, r := range s.resources() {
 		key := s.key(r.ID)
 		e.mu.Lock()
-		found, own := e.found[key], e.own[key]
+		found, read := e.found[key]
+		own := e.own[key]
 		e.mu.Unlock()
+		if !read {
+			return fmt.Errorf("comparing %s, which was not read", r.ID)
+		}
 		if one := e.united[key]; one != nil {
 			r = one
 		}
@@ -279,6 +307,10 @@ func (e *Engine) provide(ctx context.Context, s *session, req Request) error {
 			return err
 		}
 	}
+	// Nothing is read twice, but for what a hook may have deployed by itself.
+	if err := e.read(ctx, []*session{s}); err != nil {
+		return err
+	}
 	if err := e.compare(s, req); err != nil {
 		return err
 	}
@@ -336,7 +368,7 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 		return err
 	}
 	e.unite()
-	return errors.Join(e.sweep(ctx, s, req), e.read(ctx, []*session{s}))
+	return e.sweep(ctx, s, req)
 }
 
 func firstUnknown(v *app.Value) *app.Value {

@@ -36,7 +36,7 @@ func (e *Engine) warnOnce(w Warning) {
 func (e *Engine) scope(s *session, req Request) *expr.Scope {
 	scope := &expr.Scope{
 		Edition:         e.App.Edition,
-		Env:             e.Env,
+		Env:             e.secretEnv,
 		Dir:             e.App.Dir,
 		ReadFile:        e.ReadFile,
 		Exists:          e.Exists,
@@ -55,6 +55,14 @@ func (e *Engine) scope(s *session, req Request) *expr.Scope {
 		scope.Config = func(field string) (*app.Value, error) { return e.credentialField(s, field) }
 	}
 	return scope
+}
+
+// secretEnv is env(): whatever comes out of it is hidden in foreign output from now
+// on, also as a part of a longer text.
+func (e *Engine) secretEnv(name string) (string, bool) {
+	value, ok := e.Env(name)
+	e.Redactor.Add(value)
+	return value, ok
 }
 
 // credentialField is ${config(field)}.

@@ -33,11 +33,13 @@ type session struct {
 	call     *component.Call
 	desired  *component.Desired
 	types    map[resource.Kind]resource.Type
-	output   *app.Value // what other services can use; nil until it is known
-	result   *app.Value // what the command yields
+	swept    []*resource.Resource // what lives in the desired resources and shall go too
+	output   *app.Value           // what other services can use; nil until it is known
+	result   *app.Value           // what the command yields
 	changes  *plan.Service
 
-	status Status
+	status    Status
+	tolerated bool // it failed, and its allow_failure lets that pass
 }
 
 func (s *session) name() string { return s.svc.Name }
@@ -46,12 +48,20 @@ func (s *session) key(id resource.ID) foundKey {
 	return foundKey{account: s.desired.Account, region: s.desired.Region, id: id}
 }
 
+// resources returns what the session deals with: what is desired, then what is swept.
+func (s *session) resources() []*resource.Resource {
+	if s.desired == nil {
+		return nil
+	}
+	return slices.Concat(s.desired.Resources, s.swept)
+}
+
 // release gives back code packages.
 func (s *session) release() {
 	if s.desired != nil && s.desired.Close != nil {
 		_ = s.desired.Close()
 	}
-	s.desired = nil
+	s.desired, s.swept = nil, nil
 }
 
 // hooked reports whether hooks run before the command on this service, which may

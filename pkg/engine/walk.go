@@ -42,7 +42,8 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 // A service that fails does not hide the others: those that do not need it go on.
 func (e *Engine) walk(ctx context.Context, req Request) error {
 	if err := e.globalHooks(ctx, req, app.Pre); err != nil {
-		return errors.Join(err, e.globalHooks(context.WithoutCancel(ctx), req, app.Complete))
+		after := context.WithoutCancel(ctx)
+		return errors.Join(err, e.globalHooks(after, req, app.Fail), e.globalHooks(after, req, app.Complete))
 	}
 	var errs []error
 	for _, s := range e.selected() {
@@ -71,10 +72,8 @@ func (e *Engine) turn(ctx context.Context, s *session, req Request) error {
 	start := e.Now()
 	e.emit(ServiceStarted{Service: s.name(), Component: s.svc.Component.Str()})
 	err := e.around(ctx, s, req)
-	if err != nil && s.status == "" {
-		s.status = Failed
-	}
 	if err != nil && s.svc.AllowFailure.Allows(req.Command, diag.ExitCode(err)) {
+		s.tolerated = true
 		e.emit(Warning{Pos: s.svc.Pos, Text: s.name() + " failed, which allow_failure tolerates: " + err.Error()})
 		err = nil
 	}
@@ -92,20 +91,19 @@ func (e *Engine) around(ctx context.Context, s *session, req Request) error {
 	if err == nil {
 		err = e.act(ctx, s, req)
 	}
-	stages := []app.Stage{app.Post, app.Success}
+	after := context.WithoutCancel(ctx)
+	if err == nil {
+		err = e.serviceHooks(after, s, req, app.Post)
+	}
+	stage := app.Success
+	if err != nil {
+		stage = app.Fail
+	}
+	err = errors.Join(err, e.serviceHooks(after, s, req, stage), e.serviceHooks(after, s, req, app.Complete))
 	if err != nil {
 		s.status = Failed
-		stages = []app.Stage{app.Fail}
 	}
-	errs := []error{err}
-	after := context.WithoutCancel(ctx)
-	for _, stage := range append(stages, app.Complete) {
-		if herr := e.serviceHooks(after, s, req, stage); herr != nil {
-			s.status = Failed
-			errs = append(errs, herr)
-		}
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // failedDeps returns the services that s needs and that did not work in this run.
@@ -113,7 +111,7 @@ func (e *Engine) failedDeps(s *session) []string {
 	var failed []string
 	for _, name := range s.deps {
 		d := e.sessions[name]
-		if d != nil && (d.status == Failed || d.status == Skipped) && !slices.Contains(failed, name) {
+		if d != nil && !d.tolerated && (d.status == Failed || d.status == Skipped) && !slices.Contains(failed, name) {
 			failed = append(failed, name)
 		}
 	}

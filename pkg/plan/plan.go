@@ -85,6 +85,7 @@ type Plan struct {
 // Counts is how many resources have which action.
 type Counts struct {
 	Create, Update, Replace, Delete, None int
+	Left                                  int // differ, and stay as they are by policy
 }
 
 // Pending is the number of resources with something to do.
@@ -95,6 +96,10 @@ func (p *Plan) Counts() Counts {
 	var n Counts
 	for _, s := range p.Services {
 		for _, c := range s.Changes {
+			if c.Decision == Leave {
+				n.Left++
+				continue
+			}
 			switch c.Action {
 			case Create:
 				n.Create++

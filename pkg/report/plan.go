@@ -71,8 +71,12 @@ func fieldLine(a plan.Action, d resource.Difference) string {
 
 func countsLine(p *plan.Plan) string {
 	n := p.Counts()
+	left := ""
+	if n.Left > 0 {
+		left = fmt.Sprintf(" %d left as online.", n.Left)
+	}
 	if n.Pending() == 0 {
-		return "Nothing to do."
+		return "Nothing to do." + left
 	}
 	verb := "Plan"
 	if p.Command == "remove" {
@@ -82,7 +86,7 @@ func countsLine(p *plan.Plan) string {
 	if n.Replace > 0 {
 		line += fmt.Sprintf(", %d to replace", n.Replace)
 	}
-	return line + "."
+	return line + "." + left
 }
 
 func orDash(s string) string {
@@ -105,6 +109,7 @@ type countsJSON struct {
 	Update    int `json:"update"`
 	Replace   int `json:"replace"`
 	Delete    int `json:"delete"`
+	Left      int `json:"left"`
 	Unchanged int `json:"unchanged"`
 }
 
@@ -132,7 +137,7 @@ type fieldJSON struct {
 // PlanJSON returns p as indented JSON. Secrets are ***.
 func PlanJSON(p *plan.Plan) ([]byte, error) {
 	n := p.Counts()
-	out := planJSON{App: p.App, Command: p.Command, Counts: countsJSON{n.Create, n.Update, n.Replace, n.Delete, n.None}, Services: []serviceJSON{}}
+	out := planJSON{App: p.App, Command: p.Command, Counts: countsJSON{n.Create, n.Update, n.Replace, n.Delete, n.Left, n.None}, Services: []serviceJSON{}}
 	for _, s := range p.Services {
 		svc := serviceJSON{Name: s.Name, Region: s.Region, Changes: []changeJSON{}}
 		for _, c := range s.Changes {

@@ -52,7 +52,7 @@ func TestPlanText(t *testing.T) {
   ! trigger shop/api/oss (differs; left as it is online)
       sourceArn: "a" => "b"
   - vpcBinding shop
-Plan: 1 to create, 1 to update, 1 to delete, 1 to replace.
+Plan: 1 to create, 1 to update, 1 to delete. 1 left as online.
 `
 	if d := cmp.Diff(want, report.PlanText(sample())); d != "" {
 		t.Error(d)
@@ -79,7 +79,7 @@ func TestPlanJSON(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]int{"create": 1, "update": 1, "replace": 1, "delete": 1, "unchanged": 1}, got.Counts); d != "" {
+	if d := cmp.Diff(map[string]int{"create": 1, "update": 1, "replace": 0, "delete": 1, "left": 1, "unchanged": 1}, got.Counts); d != "" {
 		t.Error(d)
 	}
 	fn := got.Services[0].Changes[1]

@@ -127,14 +127,14 @@ type Writer struct {
 	held []byte
 }
 
-// Write redacts p and passes on all but the tail that may begin a secret.
+// Write redacts p and passes on all but the tail that may belong to a secret.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	text := []byte(w.r.Redact(string(append(w.held, p...))))
-	keep := w.r.tail(text)
-	w.held = bytes.Clone(text[len(text)-keep:])
-	if _, err := w.w.Write(text[:len(text)-keep]); err != nil {
+	text := append(w.held, p...)
+	cut := w.r.safeCut(text)
+	w.held = bytes.Clone(text[cut:])
+	if _, err := io.WriteString(w.w, w.r.Redact(string(text[:cut]))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -149,22 +149,33 @@ func (w *Writer) Flush() error {
 	if len(held) == 0 {
 		return nil
 	}
-	_, err := w.w.Write(held)
+	_, err := io.WriteString(w.w, w.r.Redact(string(held)))
 	return err
 }
 
-// tail returns the length of the longest end of text that begins a secret.
-func (r *Redactor) tail(text []byte) int {
+// safeCut returns where text can be cut so that no secret, whole or begun, reaches
+// over the cut.
+func (r *Redactor) safeCut(text []byte) int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	longest := 0
+	cut := len(text)
 	for _, f := range r.forms {
-		for n := min(len(f)-1, len(text)); n > longest; n-- {
+		for n := min(len(f)-1, len(text)); n > len(text)-cut; n-- {
 			if bytes.HasSuffix(text, []byte(f[:n])) {
-				longest = n
+				cut = len(text) - n
 				break
 			}
 		}
 	}
-	return longest
+	for moved := true; moved; {
+		moved = false
+		for _, f := range r.forms {
+			from := max(0, cut-len(f)+1)
+			to := min(len(text), cut+len(f)-1)
+			if at := bytes.Index(text[from:to], []byte(f)); at >= 0 && from+at < cut {
+				cut, moved = from+at, true
+			}
+		}
+	}
+	return cut
 }

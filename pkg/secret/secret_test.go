@@ -89,8 +89,8 @@ func TestAllowKeepsNamesReadable(t *testing.T) {
 
 func TestWriterFindsSecretsAcrossWrites(t *testing.T) {
 	var r secret.Redactor
-	r.Add("canary-value", "ary-val-longer-one")
-	text := "x canary-value y ary-val-longer-one z canary-valu"
+	r.Add("canary-value", "ary-val-longer-one", "canary-value-and-more", "value-of-another")
+	text := "x canary-value y ary-val-longer-one z canary-value-and-more w value-of-another v canary-value-of canary-valu"
 	for cut := range len(text) {
 		var out bytes.Buffer
 		w := r.Writer(&out)
@@ -102,7 +102,7 @@ func TestWriterFindsSecretsAcrossWrites(t *testing.T) {
 		if err := w.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := out.String(), "x *** y *** z canary-valu"; got != want {
+		if got, want := out.String(), "x *** y *** z *** w *** v ***-of canary-valu"; got != want {
 			t.Errorf("cut at %d: got %q", cut, got)
 		}
 	}
