@@ -54,6 +54,9 @@ type Desired struct {
 	// and for the user, from what is online afterwards; resources that were left
 	// out are missing in found. Before the deploy it is nil.
 	Outputs func(found map[resource.ID]*resource.Found) *app.Value
+	// Expected is what Outputs will return as far as the props tell: the rest is
+	// Unknown. It may be nil.
+	Expected *app.Value
 	// Close releases code packages. It may be nil.
 	Close func() error
 }

@@ -32,7 +32,7 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 	e.unite()
 	for _, level := range e.levels() {
 		for _, s := range level {
-			if s.props.HasUnknown() && e.learned(s) {
+			if !s.final && e.learned(s) {
 				problems = append(problems, e.want(ctx, s, req))
 			}
 		}
@@ -64,6 +64,12 @@ func (e *Engine) learned(s *session) bool {
 	return slices.ContainsFunc(s.deps, func(name string) bool { return e.sessions[name].output != nil })
 }
 
+// settled reports whether the outputs that s uses are those of what is deployed, not
+// those that are expected.
+func (e *Engine) settled(s *session) bool {
+	return !slices.ContainsFunc(s.deps, func(name string) bool { return e.sessions[name].output == nil })
+}
+
 // want evaluates the props of s and asks the component for its resources. Where
 // hooks or other services have their say first, the result is a preview.
 func (e *Engine) want(ctx context.Context, s *session, req Request) error {
@@ -72,7 +78,7 @@ func (e *Engine) want(ctx context.Context, s *session, req Request) error {
 	}
 	command, args := s.command(req)
 	s.call = e.newCall(s, command, args)
-	s.final = !s.props.HasUnknown() && !s.hooked(req, command)
+	s.final = !s.props.HasUnknown() && !s.hooked(req, command) && e.settled(s)
 	s.call.CodeLater = !s.selected || !s.final && req.Command != "plan"
 	return e.desire(ctx, s, !s.final || s.call.CodeLater)
 }

@@ -86,6 +86,9 @@ func (e *Engine) view(svc *app.Service) *expr.View {
 	if s := e.sessions[svc.Name]; s != nil {
 		v.Access = app.Text(s.access)
 		v.Output = s.output
+		if v.Output == nil && s.desired != nil {
+			v.Output = s.desired.Expected
+		}
 	}
 	return v
 }

@@ -51,13 +51,14 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 	if err != nil {
 		return nil, errors.Join(err, pack.close())
 	}
-	yields := outputs{config: config, account: cred.AccountID, endpoint: cred.Endpoint}
+	yields := outputs{config: config, service: call.Service, names: call.Command == "remove", account: cred.AccountID, endpoint: cred.Endpoint}
 	return &component.Desired{
 		Region:    config.Region,
 		Account:   cred.AccountID,
 		Resources: resources,
 		Warnings:  append(warnings, pack.warnings...),
 		Outputs:   func(found map[resource.ID]*resource.Found) *app.Value { return yields.of(resources, found) },
+		Expected:  yields.expected(resources),
 		Close:     pack.close,
 	}, nil
 }

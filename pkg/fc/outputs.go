@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/devs/deploy/pkg/app"
@@ -12,6 +13,8 @@ import (
 // outputs is what a deploy yields, from what is online.
 type outputs struct {
 	config   *props.Config
+	service  string // the entry of the application file
+	names    bool   // config has names alone, for a removal
 	account  string
 	endpoint string // "" for the public one
 }
@@ -50,9 +53,42 @@ func (o outputs) of(resources []*resource.Resource, found map[resource.ID]*resou
 	return out
 }
 
+// expected returns the output before the deploy: what the props say, and Unknown for
+// what only the cloud can tell.
+func (o outputs) expected(resources []*resource.Resource) *app.Value {
+	wanted := map[resource.ID]*resource.Found{}
+	for _, r := range resources {
+		attrs := resource.Attributes{} // of a removal there are none
+		maps.Copy(attrs, r.Attrs)
+		if r.Kind == props.FunctionKind {
+			for _, key := range functionOutputs {
+				if attrs[key] == nil {
+					attrs[key] = o.unknown("function." + key)
+				}
+			}
+		}
+		wanted[r.ID] = &resource.Found{Attrs: attrs, Info: map[string]any{
+			"urlInternet": o.unknown("url.system_url"), "urlIntranet": o.unknown("url.system_intranet_url"),
+		}}
+	}
+	out := o.of(resources, wanted)
+	if out.Get("url") == nil && o.names {
+		add(out, "url", mapping("system_url", o.unknown("url.system_url"), "system_intranet_url", o.unknown("url.system_intranet_url"),
+			"custom_domain", o.unknown("url.custom_domain")))
+	}
+	return out
+}
+
+func (o outputs) unknown(path string) app.UnknownValue {
+	return app.UnknownValue{Expr: "${" + o.service + ".output." + path + "}"}
+}
+
+// functionOutputs are the attributes of a function that are part of the output.
+var functionOutputs = []string{"runtime", "handler", "memorySize", "timeout", "cpu", "diskSize", "gpuMemorySize", "instanceType"}
+
 func functionOutput(r *resource.Resource, online *resource.Found) *app.Value {
 	out := mapping("name", lastName(r.ID))
-	for _, key := range []string{"runtime", "handler", "memorySize", "timeout", "cpu", "diskSize", "gpuMemorySize", "instanceType"} {
+	for _, key := range functionOutputs {
 		if v := online.Attrs[key]; v != nil {
 			add(out, key, app.From(v, diag.Pos{}))
 		}
@@ -68,20 +104,21 @@ func (o outputs) url(http *resource.Found, domains []any) *app.Value {
 	out := &app.Value{Kind: app.Map}
 	if http != nil {
 		public, internal := o.systemURLs(plainText(http.Attrs["qualifier"]))
-		for _, u := range []struct{ key, online, made string }{
-			{"system_url", text(http.Info, "urlInternet"), public},
-			{"system_intranet_url", text(http.Info, "urlIntranet"), internal},
-		} {
-			if u.online == "" {
-				u.online = u.made
-			}
-			add(out, u.key, app.Text(u.online))
-		}
+		add(out, "system_url", address(http.Info["urlInternet"], public))
+		add(out, "system_intranet_url", address(http.Info["urlIntranet"], internal))
 	}
 	if domains != nil {
 		add(out, "custom_domain", app.From(domains, diag.Pos{}))
 	}
 	return out
+}
+
+// address is the address online, or the one made up where the API tells none.
+func address(online any, made string) *app.Value {
+	if _, unknown := online.(app.UnknownValue); unknown || online != nil && online != "" {
+		return app.From(online, diag.Pos{})
+	}
+	return app.Text(made)
 }
 
 // systemURLs returns the addresses by which the service reaches every http trigger.
