@@ -42,7 +42,7 @@ func (e *Engine) scope(s *session, req Request) *expr.Scope {
 		Exists:          e.Exists,
 		Root:            e.App.Root,
 		ServiceNames:    e.App.ServiceNames(),
-		AllowUnresolved: req.AllowUnresolved,
+		AllowUnresolved: req.AllowUnresolved || s.looksOnly(),
 		Service: func(name string) *expr.View {
 			if svc := e.App.Service(name); svc != nil {
 				return e.view(svc)
@@ -55,6 +55,12 @@ func (e *Engine) scope(s *session, req Request) *expr.Scope {
 		scope.Config = func(field string) (*app.Value, error) { return e.credentialField(s, field) }
 	}
 	return scope
+}
+
+// looksOnly reports whether the command changes nothing online: what it does not
+// need may stay unresolved.
+func (s *session) looksOnly() bool {
+	return s != nil && s.cmd != nil && s.cmd.Run != nil && !s.cmd.Mutates
 }
 
 // secretEnv is env(): whatever comes out of it is hidden in foreign output from now
