@@ -208,17 +208,10 @@ const maxLog = 4 << 10
 // tailLog is the end of the log as the cloud frames it.
 func tailLog(id string, p *prepared, res *runner.Result) []byte {
 	took := float64(res.Duration.Microseconds()) / 1000
-	log := fmt.Sprintf("FC Invoke Start RequestId: %s\n%s\nFC Invoke End RequestId: %s\n\n"+
-		"Duration: %.2f ms, Billed Duration: %d ms, Memory Size: %d MB, Max Memory Used: %.2f MB",
-		id, trimNewline(res.Log), id, took, res.Duration.Milliseconds()+1, *p.spec.MemorySize, float64(res.MemoryMB))
-	return []byte(log[max(0, len(log)-maxLog):])
-}
-
-func trimNewline(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == '\n' {
-		return b[:n-1]
-	}
-	return b
+	log := fmt.Appendf(runner.FrameLog(id, res.Log),
+		"\nDuration: %.2f ms, Billed Duration: %d ms, Memory Size: %d MB, Max Memory Used: %.2f MB",
+		took, res.Duration.Milliseconds()+1, *p.spec.MemorySize, float64(res.MemoryMB))
+	return log[max(0, len(log)-maxLog):]
 }
 
 // listInstances lists the running instances of a function at a qualifier.
