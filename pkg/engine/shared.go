@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/plugin"
 	"github.com/devs/deploy/pkg/resource"
 )
 
@@ -44,7 +45,10 @@ func (e *Engine) meetNeighbours(ctx context.Context, req Request) {
 	}
 	for _, svc := range e.App.Services {
 		s := e.sessions[svc.Name]
-		if slices.Contains(e.order, s) || e.open(s, req) != nil || s.cmd == nil || s.cmd.Run != nil || !accesses[s.access] {
+		if slices.Contains(e.order, s) || plugin.IsPath(svc.Component.Str()) {
+			continue // a program is not asked unless it takes part
+		}
+		if e.open(s, req) != nil || s.cmd == nil || s.cmd.Run != nil || !accesses[s.access] {
 			continue
 		}
 		if err := e.want(ctx, s, req); err == nil {
