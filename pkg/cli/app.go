@@ -32,7 +32,7 @@ func (t *tool) newAppCommands() []*cobra.Command {
 // commands returns the commands of all components, each name once.
 func (t *tool) commands() []component.Command {
 	var list []component.Command
-	for _, name := range []string{"fc"} {
+	for _, name := range t.components.Names() {
 		for _, c := range t.components[name]().Commands() {
 			if !slices.ContainsFunc(list, func(k component.Command) bool { return k.Name == c.Name }) {
 				list = append(list, c)
@@ -73,15 +73,14 @@ func (t *tool) newAppCommand(c component.Command) *cobra.Command {
 func appFlags(c *component.Command) []component.Flag {
 	flags := append(slices.Clone(c.Flags), engine.Flags(c.Name)...)
 	if c.Name == "plan" {
-		flags = append(flags, planFlags()...)
+		flags = append(flags, detailedExitCode())
 	}
 	return flags
 }
 
-const flagDetailed = "detailed-exitcode"
-
-func planFlags() []component.Flag {
-	return []component.Flag{{Name: flagDetailed, Type: component.BoolFlag, Usage: "exit with 2 when there are changes"}}
+// detailedExitCode is the flag of plan that the command line itself understands.
+func detailedExitCode() component.Flag {
+	return component.Flag{Name: "detailed-exitcode", Type: component.BoolFlag, Usage: "exit with 2 when there are changes"}
 }
 
 func (t *tool) allFlags() []component.Flag {
@@ -104,7 +103,8 @@ func (t *tool) runWords(ctx context.Context, words []string) error {
 		return err
 	}
 	if a.Service(words[0]) == nil {
-		if len(words) > 1 && component.Find(t.components["fc"](), words[1]) != nil {
+		isCommand := func(c component.Command) bool { return len(words) > 1 && c.Name == words[1] }
+		if slices.ContainsFunc(t.commands(), isCommand) {
 			return diag.Errorf("there is no service %q in %s", words[0], a.File).
 				WithHint("%s", diag.DidYouMean(words[0], a.ServiceNames()))
 		}
@@ -171,13 +171,14 @@ func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command strin
 		return err
 	}
 	defer w.close()
-	detailed := false
+	own := component.FlagSet(command, []component.Flag{detailedExitCode()})
 	if command == "plan" {
-		args = slices.DeleteFunc(slices.Clone(args), func(s string) bool {
-			detailed = detailed || s == "--"+flagDetailed
-			return s == "--"+flagDetailed
-		})
+		others := slices.DeleteFunc(t.allFlags(), func(f component.Flag) bool { return f.Name == detailedExitCode().Name })
+		if args, err = take(own, component.FlagSet(command, others), args); err != nil {
+			return err
+		}
 	}
+	detailed, _ := own.GetBool(detailedExitCode().Name)
 	req := engine.Request{Command: command, Service: service, Args: args, SkipActions: t.SkipActions, AllowUnresolved: t.AllowUnresolved}
 	if command == "remove" {
 		req.Confirm = t.confirm

@@ -32,10 +32,9 @@ const autoDomain = "fc.localhost"
 // embedded is an embedded cloud in use: this process's own, or one that another
 // process serves from the same folder.
 type embedded struct {
-	url        string
-	dir        string
-	autoDomain string
-	close      func()
+	url   string
+	dir   string
+	close func()
 }
 
 // openCloud uses the cloud that another process serves from dir, or serves one
@@ -51,7 +50,7 @@ func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
 	}
 	for tries := 0; ; tries++ {
 		if url, ok := emulator.Locate(dir); ok {
-			return &embedded{url: url, dir: dir, autoDomain: autoDomain, close: func() { _ = users.Close() }}, nil
+			return &embedded{url: url, dir: dir, close: func() { _ = users.Close() }}, nil
 		}
 		// A signal ends the command, not the requests that are under way.
 		server, err := t.serveCloud(context.WithoutCancel(ctx), dir, lastAddress(dir))
@@ -59,7 +58,7 @@ func (t *tool) openCloud(ctx context.Context, dir string) (*embedded, error) {
 			server, err = t.serveCloud(context.WithoutCancel(ctx), dir, "127.0.0.1:0")
 		}
 		if err == nil {
-			return &embedded{url: server.URL, dir: dir, autoDomain: autoDomain, close: func() { leave(users); _ = server.Close() }}, nil
+			return &embedded{url: server.URL, dir: dir, close: func() { leave(users); _ = server.Close() }}, nil
 		}
 		if !errors.Is(err, emulator.ErrInUse) || tries == joinTries || ctx.Err() != nil {
 			_ = users.Close()

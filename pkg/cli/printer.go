@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +124,7 @@ func (p *printer) event(ev engine.Event) {
 func (p *printer) planned(s *plan.Service) {
 	for _, c := range s.Changes {
 		if c.Action != plan.None {
-			p.line("%s", trimNewline(report.ServiceText(s)))
+			p.line("%s", strings.TrimRight(report.ServiceText(s), "\n"))
 			return
 		}
 	}
@@ -154,11 +155,4 @@ func orApp(service string) string {
 		return "application"
 	}
 	return service
-}
-
-func trimNewline(s string) string {
-	for len(s) > 0 && s[len(s)-1] == '\n' {
-		s = s[:len(s)-1]
-	}
-	return s
 }

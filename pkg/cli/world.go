@@ -74,7 +74,7 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		}
 		w.cleanup = append(w.cleanup, cloud.close)
 		cfg.Credential = cloud.credential
-		cfg.AutoDomain = cloud.autoDomain
+		cfg.AutoDomain = autoDomain
 		environ = append(environ[:len(environ):len(environ)], envEmbedded+"=1", envEmbeddedDir+"="+cloud.dir)
 	}
 	cfg.Hooks = engine.Hooks{Environ: environ, Output: t.IO.Err}

@@ -24,10 +24,12 @@ func (c Catalogue) Lookup(name string, pos diag.Pos) (Component, error) {
 		return nil, diag.At(pos, "component %q (Function Compute 3.0) is not part of devs yet", name).
 			WithHint("component: fc is Function Compute 2.0, another API with other props")
 	}
-	names := slices.Sorted(maps.Keys(c))
 	return nil, diag.At(pos, "component %q is not part of devs", name).
-		WithHint("%s", diag.DidYouMean(base, names))
+		WithHint("%s", diag.DidYouMean(base, c.Names()))
 }
+
+// Names returns the names of the components, sorted.
+func (c Catalogue) Names() []string { return slices.Sorted(maps.Keys(c)) }
 
 // Find returns the command of that name, or nil.
 func Find(c Component, name string) *Command {

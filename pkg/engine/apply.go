@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -183,7 +183,7 @@ func failures(changes []*plan.Change, todo map[resource.ID]*task) error {
 		}
 	}
 	if len(notTried) > 0 {
-		errs = append(errs, diag.Errorf("not tried: %s", joinList(notTried)).
+		errs = append(errs, diag.Errorf("not tried: %s", strings.Join(notTried, ", ")).
 			WithCode(diag.ExitComponent).WithHint("run the same command again once the problem above is solved; what is done stays done"))
 	}
 	return errors.Join(errs...)
@@ -266,5 +266,5 @@ func (e *Engine) onlineFor(s *session) map[resource.ID]*resource.Found {
 			all[r.ID] = found
 		}
 	}
-	return maps.Clone(all)
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/expr"
 	"github.com/devs/deploy/pkg/hook"
 )
 
@@ -91,7 +92,7 @@ func (e *Engine) keys(alias string) map[string]string {
 // to the shell.
 func (e *Engine) hookValue(s *session, v, props *app.Value, req Request) (*app.Value, error) {
 	scope := e.scope(s, req)
-	scope.Mode = shellMode
+	scope.Mode = expr.Shell
 	if scope.This != nil && props != nil {
 		scope.This.Props = props
 	}

@@ -11,9 +11,6 @@ func (e *Engine) value(s *session, v *app.Value, req Request) (*app.Value, error
 	return e.evaluateIn(e.scope(s, req), v)
 }
 
-// shellMode leaves to the shell what is no expression of the file.
-const shellMode = expr.Shell
-
 func (e *Engine) evaluateIn(scope *expr.Scope, v *app.Value) (*app.Value, error) {
 	got, warnings, err := expr.Evaluate(v, scope)
 	for _, w := range warnings {

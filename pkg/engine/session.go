@@ -93,7 +93,7 @@ func (e *Engine) credential(alias string) (*credential.Credential, error) {
 	return get()
 }
 
-// evaluate evaluates the component, access and props of s with what is known now.
+// evaluate evaluates the props of s with what is known now.
 func (e *Engine) evaluate(s *session, req Request) error {
 	props, err := e.value(s, s.svc.Props, req)
 	if err != nil {

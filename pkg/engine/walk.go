@@ -85,7 +85,7 @@ func (e *Engine) turn(ctx context.Context, s *session, req Request) error {
 func (e *Engine) around(ctx context.Context, s *session, req Request) error {
 	if failed := e.failedDeps(s); len(failed) > 0 {
 		s.status = Skipped
-		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), joinList(failed)).WithCode(diag.ExitComponent)
+		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), strings.Join(failed, ", ")).WithCode(diag.ExitComponent)
 	}
 	err := e.serviceHooks(ctx, s, req, app.Pre)
 	if err == nil {
@@ -134,5 +134,3 @@ func interrupted(ctx context.Context) error {
 		WithCode(diag.ExitInterrupted).WithCause(context.Cause(ctx)).
 		WithHint("run the same command again to go on")
 }
-
-func joinList(names []string) string { return strings.Join(names, ", ") }
