@@ -159,16 +159,23 @@ func (c *region) getDomain(q *call) (*reply, error) {
 	return c.domainReply(d), nil
 }
 
+// unmoved returns the domain that the request may change: it is there, and is what
+// the request's If-Match says. The caller holds the lock.
+func (s *store) unmoved(q *call, name string) (*domainDoc, error) {
+	doc := s.domains[name]
+	if doc == nil {
+		return nil, domainNotFound(name)
+	}
+	return doc, q.ifMatch(doc.Domain.etag())
+}
+
 // updateDomain replaces what the request names; routes are replaced, not merged.
 func (c *region) updateDomain(q *call) (*reply, error) {
 	s, name := c.store, strings.ToLower(q.params["d"])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.domains[name]
-	if old == nil {
-		return nil, domainNotFound(name)
-	}
-	if err := q.ifMatch(old.Domain.etag()); err != nil {
+	old, err := s.unmoved(q, name)
+	if err != nil {
 		return nil, err
 	}
 	doc, err := clone(old)
@@ -197,11 +204,7 @@ func (c *region) deleteDomain(q *call) (*reply, error) {
 	s, name := c.store, strings.ToLower(q.params["d"])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.domains[name]
-	if old == nil {
-		return nil, domainNotFound(name)
-	}
-	if err := q.ifMatch(old.Domain.etag()); err != nil {
+	if _, err := s.unmoved(q, name); err != nil {
 		return nil, err
 	}
 	return done(), put(s, dirDomains, s.domains, name, nil)
