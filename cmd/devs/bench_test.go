@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/devs/deploy/pkg/cli"
 	"github.com/devs/deploy/pkg/emulator"
-	"github.com/devs/deploy/pkg/runner"
 	"github.com/devs/deploy/pkg/stream"
 )
 
@@ -102,6 +102,7 @@ func benchmark(b *testing.B, n, maxReads, maxWrites int, command string, deploye
 			per := func(v int, unit string) { b.ReportMetric(float64(v)/float64(ops), unit) }
 			per(sum.reads, "reads/op")
 			per(sum.writes, "writes/op")
+			per(sum.notes, "notes/op")
 			per(int(sum.bytes), "sent-B/op")
 			per(sum.conns, "conns/op")
 			per(sum.most, "parallel")
@@ -191,14 +192,16 @@ func (w *world) open(tb testing.TB) {
 			tb.Fatal(err)
 		}
 	}
-	dir := tb.TempDir()
-	cfg := emulator.Config{Dir: dir, Runner: runner.New(runner.Config{Dir: filepath.Join(dir, "run"), Now: time.Now})}
-	server, err := emulator.StartWith(context.Background(), cfg, "127.0.0.1:0", w.wrap)
+	dir, err := scratch()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server, err := emulator.StartWith(context.Background(), emulator.Config{Dir: dir, Runner: idle{}}, "127.0.0.1:0", w.wrap)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	w.server = server
-	tb.Cleanup(func() { _ = server.Close() })
+	tb.Cleanup(func() { _ = errors.Join(server.Close(), os.RemoveAll(dir)) })
 }
 
 // run runs a command on the application, in a process of its own.
@@ -255,6 +258,7 @@ type tally struct {
 	delay  time.Duration
 	reads  int
 	writes int
+	notes  int             // reads and writes of tags, which the others do not count
 	bytes  int64           // of the bodies of requests
 	now    int             // requests under way
 	most   int             // requests under way at the same time
@@ -266,7 +270,7 @@ type tally struct {
 func (t *tally) reset(delay time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.delay, t.reads, t.writes, t.bytes, t.most, t.peers = delay, 0, 0, 0, 0, map[string]bool{}
+	t.delay, t.reads, t.writes, t.notes, t.bytes, t.most, t.peers = delay, 0, 0, 0, 0, 0, map[string]bool{}
 }
 
 // add adds what u counted since its reset.
@@ -275,6 +279,7 @@ func (t *tally) add(u *tally) {
 	defer u.mu.Unlock()
 	t.reads += u.reads
 	t.writes += u.writes
+	t.notes += u.notes
 	t.bytes += u.bytes
 	t.most += u.most
 	t.conns += len(u.peers)
@@ -284,9 +289,12 @@ func (t *tally) add(u *tally) {
 func (t *tally) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.mu.Lock()
-		if r.Method == http.MethodGet {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/tag"):
+			t.notes++
+		case r.Method == http.MethodGet:
 			t.reads++
-		} else {
+		default:
 			t.writes++
 		}
 		if t.peers != nil {

@@ -22,7 +22,7 @@ import (
 //
 //	```sh             runs with sh -e and must exit with 0
 //	``` (no language) what the sh block above it prints: its lines, in this order
-//	```yaml           a pipeline: its commands of devs run like a sh block
+//	```yaml, groovy   a pipeline: its commands of devs run like a sh block
 //
 // A comment above a block says more, <!-- test: WORD ... -->:
 //
@@ -50,6 +50,9 @@ var notRun = map[string]string{
 	"go test ./...\n": "this test would run itself",
 }
 
+// where is the place of the block.
+func (b *block) where() string { return b.file + ":" + strconv.Itoa(b.line) }
+
 // comment returns the words behind word in a test comment of the block.
 func (b *block) comment(word string) (rest []string, ok bool) {
 	for _, words := range b.comments {
@@ -60,10 +63,11 @@ func (b *block) comment(word string) (rest []string, ok bool) {
 	return nil, false
 }
 
-// isPipeline reports whether the block is YAML with commands, and no application.
+// isPipeline reports whether the block is a Jenkinsfile, or YAML with commands and no
+// application.
 func (b *block) isPipeline() bool {
 	_, file := b.comment("file")
-	return b.lang == "yaml" && !file && !strings.Contains(b.text, "edition:")
+	return (b.lang == "yaml" || b.lang == "groovy") && !file && !strings.Contains(b.text, "edition:")
 }
 
 // commands returns the lines of a pipeline that call devs.
@@ -130,15 +134,19 @@ func checkedOnly() []string {
 // documents returns the documents whose commands run.
 func documents(t *testing.T) []string {
 	t.Helper()
-	docs, err := filepath.Glob(root("docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	var docs []string
+	for _, folder := range []string{root("docs"), root("docs", "ci")} {
+		found, err := filepath.Glob(filepath.Join(folder, "*.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, found...)
 	}
 	docs = slices.DeleteFunc(docs, func(file string) bool { return slices.Contains(checkedOnly(), file) })
 	return append(docs, root("README.md"))
 }
 
-// TestDocs runs every command of README.md and docs.
+// TestDocs runs every command of README.md, docs and docs/ci.
 func TestDocs(t *testing.T) {
 	for _, file := range documents(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {

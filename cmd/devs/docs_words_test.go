@@ -118,9 +118,9 @@ func helpTexts(t *testing.T) (all string, commands []string) {
 		commands = append(commands, m[1])
 		text := command(m[1])
 		all += text
-		if m[1] == "config" {
+		if m[1] == "config" || m[1] == "image" {
 			for _, sub := range listed.FindAllStringSubmatch(text, -1) {
-				all += command("config", sub[1])
+				all += command(m[1], sub[1])
 			}
 		}
 	}

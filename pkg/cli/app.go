@@ -29,15 +29,30 @@ func (t *tool) newAppCommands() []*cobra.Command {
 	return list
 }
 
-// commands returns the commands of all components, each name once.
+// commands returns the commands for applications: those of the components that have
+// resources, each name once. What else the catalogue has is used by name, as
+// `devs cli <component>` or as the component of a service.
 func (t *tool) commands() []component.Command {
 	var list []component.Command
 	for _, name := range t.components.Names() {
-		for _, c := range t.components[name]().Commands() {
+		comp := t.components[name]()
+		if _, ok := comp.(component.Provider); !ok {
+			continue
+		}
+		for _, c := range comp.Commands() {
 			if !slices.ContainsFunc(list, func(k component.Command) bool { return k.Name == c.Name }) {
 				list = append(list, c)
 			}
 		}
+	}
+	return list
+}
+
+// allCommands returns the commands of all components; a name may come again.
+func (t *tool) allCommands() []component.Command {
+	list := t.commands()
+	for _, name := range t.components.Names() {
+		list = append(list, t.components[name]().Commands()...)
 	}
 	return list
 }
@@ -60,7 +75,7 @@ func (t *tool) newAppCommand(c component.Command) *cobra.Command {
 			if t.Help {
 				return cmd.Help()
 			}
-			return t.runApp(cmd.Context(), "", c.Name, rest)
+			return t.runApp(cmd.Context(), c.Name, rest)
 		},
 	}
 	cmd.Flags().AddFlagSet(component.FlagSet(c.Name, appFlags(&c)))
@@ -85,11 +100,17 @@ func detailedExitCode() component.Flag {
 
 func (t *tool) allFlags() []component.Flag {
 	var flags []component.Flag
-	for _, c := range t.commands() {
-		for _, f := range appFlags(&c) {
-			if !slices.ContainsFunc(flags, func(k component.Flag) bool { return k.Name == f.Name || k.Short != "" && k.Short == f.Short }) {
-				flags = append(flags, f)
-			}
+	for _, c := range t.allCommands() {
+		flags = union(flags, appFlags(&c)...)
+	}
+	return flags
+}
+
+// union adds flags whose name and letter are not there yet.
+func union(flags []component.Flag, more ...component.Flag) []component.Flag {
+	for _, f := range more {
+		if !slices.ContainsFunc(flags, func(k component.Flag) bool { return k.Name == f.Name || k.Short != "" && k.Short == f.Short }) {
+			flags = append(flags, f)
 		}
 	}
 	return flags
@@ -108,26 +129,26 @@ func (t *tool) runWords(ctx context.Context, words []string) error {
 			return diag.Errorf("there is no service %q in %s", words[0], a.File).
 				WithHint("%s", diag.DidYouMean(words[0], a.ServiceNames()))
 		}
-		return t.runLoaded(ctx, a, "", words[0], words[1:])
+		return t.runLoaded(ctx, a, nil, words[0], words[1:])
 	}
 	if len(words) == 1 {
 		return diag.Errorf("%s is a service: what shall be done with it?", words[0]).
 			WithHint("write devs %s deploy, for example", words[0])
 	}
-	return t.runLoaded(ctx, a, words[0], words[1], words[2:])
+	return t.runLoaded(ctx, a, words[:1], words[1], words[2:])
 }
 
 // runApp runs a command on the application of the working directory.
-func (t *tool) runApp(ctx context.Context, service, command string, args []string) error {
+func (t *tool) runApp(ctx context.Context, command string, args []string) error {
 	a, err := t.load()
 	if err != nil {
 		return err
 	}
-	if a.Service(command) != nil && service == "" {
+	if a.Service(command) != nil {
 		return diag.At(a.Service(command).Pos, "%q is both a service and a command", command).
 			WithHint("rename the service")
 	}
-	return t.runLoaded(ctx, a, service, command, args)
+	return t.runLoaded(ctx, a, nil, command, args)
 }
 
 // toolCommands are the commands that are no component's.
@@ -159,12 +180,19 @@ func (t *tool) note(format string, args ...any) {
 	}
 }
 
-// runLoaded runs a command on an application.
-func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command string, args []string) error {
+// runLoaded runs a command on some services of an application, nil for all.
+func (t *tool) runLoaded(ctx context.Context, a *app.App, services []string, command string, args []string) error {
 	if t.OutputFile != "" { // found out before anything is changed
 		if err := os.WriteFile(t.path(t.OutputFile), nil, 0o644); err != nil {
 			return diag.Errorf("the result cannot be written: %v", err).WithHint("check --output-file %s", t.OutputFile)
 		}
+	}
+	if t.PlanFile != "" && command != "plan" {
+		return diag.Errorf("-o %s: only plan writes a plan", t.PlanFile).WithHint("write devs plan -o %s, then devs deploy %s", t.PlanFile, t.PlanFile)
+	}
+	if t.Output == string(report.Markdown) && command != "plan" { // before anything is changed
+		_, err := report.Output(nil, report.Markdown)
+		return err
 	}
 	w, err := t.open(ctx, a)
 	if err != nil {
@@ -179,15 +207,29 @@ func (t *tool) runLoaded(ctx context.Context, a *app.App, service, command strin
 		}
 	}
 	detailed, _ := own.GetBool(detailedExitCode().Name)
-	req := engine.Request{Command: command, Service: service, Args: args, SkipActions: t.SkipActions, AllowUnresolved: t.AllowUnresolved}
+	req := engine.Request{Command: command, Services: services, Args: args, SkipActions: t.SkipActions, AllowUnresolved: t.AllowUnresolved, Kept: t.PlanFile != ""}
+	if err := t.planned(command, &req); err != nil {
+		return err
+	}
 	if command == "remove" {
-		req.Confirm = t.confirm
+		req.Confirm = func(p *plan.Plan) (bool, error) { return t.confirm(ctx, p) }
+	}
+	if t.IO.Interactive() && !t.inCI() && command != "rollback" {
+		req.Ask = t.ask
 	}
 	result, err := w.engine.Run(ctx, req)
 	w.printer.stop()
+	if t.watcher.result != nil {
+		t.watcher.result(&outcome{command: command, app: a, services: services, args: args, result: result, extra: w.stateKey})
+	}
 	if err != nil {
 		t.printSummary(result)
 		return err
+	}
+	if t.PlanFile != "" {
+		if err := t.writePlanFile(result.Plan, services, args, w.stateKey); err != nil {
+			return err
+		}
 	}
 	return t.printOutcome(a, command, result, detailed)
 }
@@ -216,8 +258,11 @@ func (t *tool) printOutcome(a *app.App, command string, result *engine.Result, d
 }
 
 func (t *tool) printPlan(p *plan.Plan) error {
-	if t.Output == string(report.Default) {
+	switch report.Format(t.Output) {
+	case report.Default:
 		return t.writeResult([]byte(report.PlanText(p)))
+	case report.Markdown:
+		return t.writeResult([]byte(report.PlanMarkdown(p)))
 	}
 	data, err := report.PlanJSON(p)
 	if err != nil {
@@ -268,6 +313,9 @@ func (t *tool) path(name string) string {
 func (t *tool) finder(ctx context.Context, a *app.App, environ []string) func(name string, pos diag.Pos) (component.Component, error) {
 	return func(name string, pos diag.Pos) (component.Component, error) {
 		if plugin.IsPath(name) {
+			if t.distrust {
+				return nil, distrusted(pos, "the component "+name)
+			}
 			return plugin.Component(ctx, plugin.Options{Path: name, Pos: pos, Dir: a.Dir, Env: environ, Stderr: t.IO.Err})
 		}
 		return t.components.Lookup(name, pos)

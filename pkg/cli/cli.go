@@ -11,15 +11,19 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/engine"
 	"github.com/devs/deploy/pkg/fc"
+	"github.com/devs/deploy/pkg/fcapi"
 	"github.com/devs/deploy/pkg/secret"
 	"github.com/devs/deploy/pkg/stream"
 )
@@ -41,22 +45,62 @@ type tool struct {
 	globals
 	redactor   *secret.Redactor
 	components component.Catalogue
+	raw        io.Writer // standard output without the redactor
+
+	watcher  watcher // of the action that runs this command
+	envFirst bool    // the variables with keys beat every other credential
+	distrust bool    // the application is a stranger's: none of its code is run, no file outside it is read
+}
+
+// watcher is told of what a command does; its fields may be nil.
+type watcher struct {
+	result func(*outcome)
+	event  func(engine.Event)
+}
+
+// outcome is what came of a command on an application.
+type outcome struct {
+	command  string
+	app      *app.App
+	services []string // those it was for, nil for all
+	args     []string
+	result   *engine.Result
+	extra    string // DEVS_STATE_KEY
+}
+
+func newTool(env *Env) *tool {
+	return &tool{Env: env, raw: env.IO.Out, redactor: &secret.Redactor{}, components: component.Catalogue{
+		"fc":     sync.OnceValue(fc.New),
+		"fc-api": sync.OnceValue(fcapi.New),
+	}}
 }
 
 // Main runs the command line and returns the exit code.
 func Main(ctx context.Context, env *Env) int {
-	t := &tool{Env: env, redactor: &secret.Redactor{}, components: component.Catalogue{"fc": fc.New}}
+	t := newTool(env)
 	out, err := t.redactor.Writer(env.IO.Out), t.redactor.Writer(env.IO.Err)
 	shielded := *env.IO
 	shielded.Out, shielded.Err = out, err
 	t.IO = &shielded
-	failure := t.run(ctx)
+	failure := interrupted(ctx, t.run(ctx))
 	if failure != nil && !errors.As(failure, new(exitCode)) {
 		fmt.Fprint(t.IO.Err, diag.Render(failure))
 	}
 	_ = out.Flush()
 	_ = err.Flush()
 	return codeOf(failure)
+}
+
+// interrupted gives what a signal ended the exit code of an interrupt.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || codeOf(err) == diag.ExitInterrupted {
+		return err
+	}
+	p := diag.Errorf("interrupted: %v", context.Cause(ctx)).WithCode(diag.ExitInterrupted).WithCause(err)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)) {
+		return p
+	}
+	return errors.Join(err, p)
 }
 
 // exitCode ends the command with a code and no message.
@@ -79,6 +123,7 @@ func (t *tool) run(ctx context.Context) error {
 	root.SetErr(t.IO.Err)
 	root.SetIn(t.IO.In)
 	err := root.ExecuteContext(ctx)
+	t.tellOfNPM()
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil
 	}
@@ -117,9 +162,12 @@ the file; with a service's name before it, for that one.`,
 	root.AddGroup(&cobra.Group{ID: "app", Title: "Commands for an application:"}, &cobra.Group{ID: "tool", Title: "Other commands:"})
 	for _, cmd := range t.newAppCommands() {
 		cmd.GroupID = "app"
+		if cmd.Name() == "version" {
+			t.sharedVersion(cmd)
+		}
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{t.newConfig(), t.newCLI(), t.newEmulator(), t.newVersion()} {
+	for _, cmd := range []*cobra.Command{t.newAction(), t.newImage(), t.newConfig(), t.newCLI(), t.newEmulator()} {
 		cmd.GroupID = "tool"
 		root.AddCommand(cmd)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/emulator"
+	"github.com/devs/deploy/pkg/image/sandbox"
 	"github.com/devs/deploy/pkg/runner"
 	"github.com/devs/deploy/pkg/secret"
 )
@@ -98,7 +100,8 @@ func (t *tool) serveCloud(ctx context.Context, dir, listen string) (*emulator.Se
 		Dir: dir,
 		Runner: runner.New(runner.Config{
 			Dir: filepath.Join(dir, "run"), Env: t.runnerEnv(), Now: t.Now,
-			Log: func(line string) { t.note("cloud: %s", line) },
+			Log:     func(line string) { t.note("cloud: %s", line) },
+			Sandbox: sandbox.Config{Isolation: t.env(envIsolation), LookPath: exec.LookPath},
 		}),
 		Now: t.Now,
 	}

@@ -29,23 +29,19 @@ s.yaml.`,
 func (t *tool) runCLI(cmd *cobra.Command, args []string) error {
 	props := component.Flag{Name: "props", Short: "p", Type: component.StringFlag, Usage: "props as JSON"}
 	old := component.Flag{Name: "prop", Type: component.StringFlag, Usage: "the same as --props"}
-	rest, err := t.extract(args, append(t.allFlags(), props, old))
+	rest, err := t.extract(args, union(t.allFlags(), props, old))
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 || t.Help && len(rest) > 1 {
-		return helpFor(cmd, rest[min(1, len(rest)):])
+	if len(rest) == 0 {
+		return helpFor(cmd, nil)
 	}
 	comp, err := t.components.Lookup(rest[0], diag.Pos{})
 	if err != nil {
 		return err
 	}
 	if t.Help {
-		fmt.Fprintf(t.IO.Out, "Commands of %s:\n", rest[0])
-		for _, c := range comp.Commands() {
-			fmt.Fprintf(t.IO.Out, "  %-10s %s\n", c.Name, c.Short)
-		}
-		return nil
+		return t.helpCLI(cmd, comp, rest)
 	}
 	if len(rest) < 2 || strings.HasPrefix(rest[1], "-") {
 		return diag.Errorf("%s needs a command", rest[0]).WithHint("use one of: %s", strings.Join(commandNames(comp), ", "))
@@ -73,7 +69,29 @@ func (t *tool) runCLI(cmd *cobra.Command, args []string) error {
 		Root:     &app.Value{Kind: app.Map},
 		Services: []*app.Service{{Component: app.Text(rest[0]), Props: value}},
 	}
-	return t.runLoaded(cmd.Context(), a, "", c.Name, tail)
+	return t.runLoaded(cmd.Context(), a, nil, c.Name, tail)
+}
+
+// helpCLI shows what a component can do, or what its command takes: words are the name
+// of the component, and perhaps that of the command.
+func (t *tool) helpCLI(cmd *cobra.Command, comp component.Component, words []string) error {
+	if len(words) == 1 {
+		fmt.Fprintf(t.IO.Out, "Commands of %s:\n", words[0])
+		for _, c := range comp.Commands() {
+			fmt.Fprintf(t.IO.Out, "  %-16s %s\n", c.Name, c.Short)
+		}
+		return nil
+	}
+	c := component.Find(comp, words[1])
+	if _, ok := comp.(component.Provider); ok || c == nil {
+		return helpFor(cmd, words[1:])
+	}
+	fmt.Fprintf(t.IO.Out, "%s\n\nUsage:\n  devs cli %s %s [flags]\n", c.Short, words[0], c.Name)
+	if len(c.Examples) > 0 {
+		fmt.Fprintf(t.IO.Out, "\nExamples:\n  %s\n", strings.Join(c.Examples, "\n  "))
+	}
+	fmt.Fprintf(t.IO.Out, "\nFlags:\n%s", component.FlagSet(c.Name, appFlags(c)).FlagUsages())
+	return nil
 }
 
 func commandNames(c component.Component) []string {

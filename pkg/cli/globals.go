@@ -16,6 +16,7 @@ type globals struct {
 	Template        string
 	Access          string
 	Output          string
+	PlanFile        string // where -o says that the plan goes, "" for nowhere
 	OutputFile      string
 	Endpoint        string
 	Embedded        bool
@@ -30,7 +31,7 @@ func (g *globals) register(set *pflag.FlagSet) {
 	set.SortFlags = false
 	set.StringVarP(&g.Template, "template", "t", "", "application file (default s.yaml or s.yml)")
 	set.StringVarP(&g.Access, "access", "a", "", "credential alias; beats every access in the file")
-	set.StringVarP(&g.Output, "output", "o", string(report.Default), "format of the result: "+strings.Join(report.Formats(), ", "))
+	set.StringVarP(&g.Output, "output", "o", string(report.Default), "format of the result: "+strings.Join(report.Formats(), ", ")+"; of plan also a file, plan.json, that can be deployed")
 	set.StringVar(&g.Output, "output-format", string(report.Default), "the same as --output")
 	set.StringVar(&g.OutputFile, "output-file", "", "also write the result to this file")
 	set.StringVar(&g.Endpoint, "endpoint", "", "address of the cloud's API; beats FC_ENDPOINT and the credential's endpoint")
@@ -43,10 +44,18 @@ func (g *globals) register(set *pflag.FlagSet) {
 
 // check refuses values that no command takes.
 func (g *globals) check() error {
+	if isPlanFile(g.Output) {
+		g.PlanFile, g.Output = g.Output, string(report.Default)
+	}
 	if !slices.Contains(report.Formats(), g.Output) {
 		return diag.Errorf("-o %s: no such format", g.Output).WithHint("%s", diag.DidYouMean(g.Output, report.Formats()))
 	}
 	return nil
+}
+
+// isPlanFile reports whether a word names a file for a plan, and no format.
+func isPlanFile(word string) bool {
+	return strings.HasSuffix(word, ".json") && word != ".json"
 }
 
 // extract takes the global flags out of args, which belong to a command with the

@@ -63,3 +63,65 @@ api: pre-deploy: make
 		t.Errorf("silent: %q", silent)
 	}
 }
+
+// Where several services run, each line says whose it is, and what they share is told of
+// once.
+func TestPrinterOfSeveralServices(t *testing.T) {
+	change := func(name string) *plan.Change {
+		return &plan.Change{Resource: resource.ID{Kind: "service", Name: name}, Action: plan.Create, Decision: plan.Apply}
+	}
+	shared, other := change("shared"), change("other")
+	got := show(false, false,
+		engine.ServiceStarted{Service: "one", Of: 2},
+		engine.ServiceStarted{Service: "two", Of: 2},
+		engine.ServiceStarted{Service: "nested", Of: 1},
+		engine.Planned{Plan: &plan.Service{Name: "one", Region: "r", Changes: []*plan.Change{shared}}},
+		engine.Planned{Plan: &plan.Service{Name: "two", Region: "r", Changes: []*plan.Change{shared, other}}},
+		engine.Planned{Plan: &plan.Service{Name: "three", Region: "r", Changes: []*plan.Change{shared}}},
+		engine.Planned{Plan: &plan.Service{Name: "elsewhere", Region: "r2", Changes: []*plan.Change{shared}}},
+		engine.ResourceStarted{Service: "one", Resource: shared.Resource, Action: plan.Create},
+		engine.Notice{Service: "two", Text: "first\nsecond"},
+		engine.Notice{Text: "of nobody"},
+		engine.ResourceEnded{Service: "one", Resource: shared.Resource, Action: plan.Create},
+		engine.ResourceEnded{Service: "two", Resource: other.Resource, Action: plan.Create, Err: errors.New("x")},
+	)
+	want := `one (r)
+  + service shared
+two (r)
+  + service other
+elsewhere (r2)
+  + service shared
+two: first
+two: second
+of nobody
+one: created  service shared (0s)
+two: failed   service other
+`
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// What hooks print stays as it is, and no line of devs begins in the middle of one.
+func TestPrinterAndHooks(t *testing.T) {
+	io, _, err := stream.Test("")
+	io.ErrTTY = true
+	p := newPrinter(io, false, func() time.Time { return time.Unix(100, 0) })
+	defer p.stop()
+	id := resource.ID{Kind: "function", Name: "s/f"}
+	draw := func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.draw()
+	}
+	p.event(engine.ResourceStarted{Service: "one", Resource: id, Action: plan.Create})
+	draw()
+	_, _ = p.Write([]byte("Name? "))
+	draw()
+	p.event(engine.ResourceEnded{Service: "one", Resource: id, Action: plan.Create})
+	_, _ = p.Write([]byte("bye\n"))
+	want := "… create function s/f (0s)\r\033[KName? \n  created  function s/f (0s)\nbye\n"
+	if got := err.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}

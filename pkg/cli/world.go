@@ -9,19 +9,22 @@ import (
 	"time"
 
 	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/ci"
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/credential/client"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/engine"
 	"github.com/devs/deploy/pkg/hook"
+	"github.com/devs/deploy/pkg/plan"
 	"github.com/devs/deploy/pkg/spec"
 )
 
 // world is all that one run on an application holds open.
 type world struct {
-	engine  *engine.Engine
-	printer *printer
-	cleanup []func()
+	engine   *engine.Engine
+	printer  *printer
+	stateKey string // DEVS_STATE_KEY
+	cleanup  []func()
 }
 
 func (w *world) close() {
@@ -49,9 +52,9 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		App:      a,
 		Access:   t.Access,
 		Env:      getenv,
-		ReadFile: os.ReadFile,
+		ReadFile: t.readFile(a.Dir),
 		Exists:   exists,
-		Notify:   w.printer.event,
+		Notify:   t.notify(w.printer),
 		Redactor: t.redactor,
 		Now:      t.Now,
 		In:       t.IO.In,
@@ -67,9 +70,9 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 			environ = append(environ[:len(environ):len(environ)], name+"="+value)
 		}
 	}
+	var cloud *embedded
 	if t.Embedded || t.truthy(envEmbedded) {
-		cloud, err := t.openCloud(ctx, t.cloudDir(a.Dir))
-		if err != nil {
+		if cloud, err = t.openCloud(ctx, t.cloudDir(a.Dir)); err != nil {
 			return nil, err
 		}
 		w.cleanup = append(w.cleanup, cloud.close)
@@ -77,7 +80,15 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		cfg.AutoDomain = autoDomain
 		environ = append(environ[:len(environ):len(environ)], envEmbedded+"=1", envEmbeddedDir+"="+cloud.dir)
 	}
-	cfg.Hooks = engine.Hooks{Environ: environ, Output: t.IO.Err}
+	cfg.Images = t.images(a.Dir, cloud)
+	if cfg.Records, err = t.records(a, getenv, cloud); err != nil {
+		return nil, err
+	}
+	w.stateKey = cfg.Records.Extra
+	if t.IO.Interactive() && !t.inCI() {
+		cfg.Default = plan.Prompt
+	}
+	cfg.Hooks = engine.Hooks{Environ: append(environ[:len(environ):len(environ)], envNested+"=1"), Output: w.printer}
 	if !t.SkipActions && hasActions(a) {
 		links, remove, err := hook.LinkDir(os.TempDir(), t.Executable)
 		if err != nil {
@@ -110,7 +121,7 @@ func (t *tool) credential(ctx context.Context, resolver *credential.Resolver, al
 	}
 	found, err := resolve(alias)
 	if err != nil {
-		return nil, err
+		return nil, &noCredential{err}
 	}
 	cred := *found
 	if cred.Fallback && alias != "default" {
@@ -135,6 +146,7 @@ func (t *tool) credentialConfig(getenv func(string) (string, bool)) credential.C
 	return credential.Config{
 		Env:      getenv,
 		Environ:  t.Environ,
+		EnvFirst: t.envFirst,
 		HomeDir:  t.env("HOME"),
 		TempDir:  os.TempDir(),
 		UID:      os.Getuid(),
@@ -145,14 +157,7 @@ func (t *tool) credentialConfig(getenv func(string) (string, bool)) credential.C
 }
 
 // inCI reports whether a CI runs this command.
-func (t *tool) inCI() bool {
-	for _, name := range []string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "GITEE_PIPELINE_BUILD_NUMBER", "PIPELINE_ID", "SERVERLESS_DEVS_CICD", "SERVERLESS_CD"} {
-		if t.truthy(name) {
-			return true
-		}
-	}
-	return false
-}
+func (t *tool) inCI() bool { return ci.Detected(t.truthy) }
 
 // cloudDir is the state folder of the embedded cloud.
 func (t *tool) cloudDir(base string) string {
@@ -166,4 +171,41 @@ func (t *tool) cloudDir(base string) string {
 func notAlone(question, flag string) error {
 	return diag.Errorf("%s", question).WithCode(diag.ExitComponent).
 		WithHint("nobody can be asked here; say yes with %s", flag)
+}
+
+// notify returns what is told of the events of a run.
+func (t *tool) notify(p *printer) func(engine.Event) {
+	if t.watcher.event == nil {
+		return p.event
+	}
+	return func(ev engine.Event) {
+		p.event(ev)
+		t.watcher.event(ev)
+	}
+}
+
+// readFile returns what reads the files that an application in dir names: any, or, when
+// it is a stranger's, those that lie in it.
+func (t *tool) readFile(dir string) func(path string) ([]byte, error) {
+	if !t.distrust {
+		return os.ReadFile
+	}
+	return func(path string) ([]byte, error) {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return nil, err
+		}
+		return root.ReadFile(name)
+	}
+}
+
+// distrusted is the error for code of a stranger that would be run.
+func distrusted(pos diag.Pos, what string) error {
+	return diag.At(pos, "%s is code of another repository, which is not run here", what).
+		WithHint("after a look at it, allow-fork-hooks: true lets this job run it")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/resource"
+	"github.com/devs/deploy/pkg/state"
 )
 
 // Component is one kind of deployable thing, such as Function Compute 2.0.
@@ -44,6 +45,13 @@ type Sweeper interface {
 	Under(ctx context.Context, call *Call) ([]resource.ID, error)
 }
 
+// Finder lists what a deploy of the call can have left, so that a record which has only
+// hashes of names can be read.
+type Finder interface {
+	// Candidates lists all that is there, whoever made it, and what may be there below it.
+	Candidates(ctx context.Context, call *Call) ([]resource.ID, error)
+}
+
 // Desired is what the props ask for.
 type Desired struct {
 	Region    string
@@ -57,6 +65,10 @@ type Desired struct {
 	// Expected is what Outputs will return as far as the props tell: the rest is
 	// Unknown. It may be nil.
 	Expected *app.Value
+	// Holder is the resource in which all others live, whose notes keep the record of
+	// what was deployed; the zero ID when there is none.
+	Holder resource.ID
+	Notes  state.Notes // of the holder; nil when it has none
 	// Close releases code packages. It may be nil.
 	Close func() error
 }
@@ -140,8 +152,19 @@ type Call struct {
 	// not looked at yet.
 	CodeLater bool
 
+	// Parallelism is how many requests may be under way at once over the whole run; 0
+	// leaves it to the component.
+	Parallelism int
+
 	// Trace is told of every request to the cloud; nil when nobody wants to know.
 	Trace func(line string)
+
+	// Images builds and pushes images.
+	Images Images
+
+	// Public says that a name may be shown although it comes from a secret place, as
+	// Namer does; nil when nobody hides anything.
+	Public func(name string)
 
 	// Notify tells the user something on the way: one line, no secret.
 	Notify func(line string)

@@ -129,7 +129,7 @@ func (r *Resolver) steps(unnamed, strict bool) ([]step, error) {
 	case unnamed:
 		steps = []step{r.fromJSON, r.fromStoreDefault, r.fromSingleJSON, r.fromTriple(ours, false), r.fromTriple(cloud, false)}
 	}
-	if first && r.value(FieldAccountID) != "" {
+	if first && (r.config.EnvFirst || r.value(FieldAccountID) != "") {
 		steps = slices.Insert(steps, 0, r.fromTriple(ours, false))
 	}
 	return steps, nil

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/devs/deploy/pkg/emulator/images"
+	"github.com/devs/deploy/pkg/registry"
 	"github.com/devs/deploy/pkg/runner"
 )
 
@@ -57,7 +60,10 @@ type Cloud struct {
 	retryWait time.Duration  // before the first retry of an asynchronous invocation
 	maxCode   int            // largest code package, in bytes
 	routes    *routeNode
-	identity  []byte // secret of the state folder: health proofs and download links
+	images    *images.Registry
+	// registries reads images of other registries of this machine.
+	registries *registry.Client
+	identity   []byte // secret of the state folder: health proofs and download links
 
 	background context.Context // of asynchronous invocations
 	stop       context.CancelFunc
@@ -83,25 +89,29 @@ func Open(cfg Config) (*Cloud, error) {
 		return nil, fmt.Errorf("opening the embedded cloud: %w", err)
 	}
 	c := &Cloud{
-		accountID: orDefault(cfg.AccountID, DefaultAccountID),
-		home:      orDefault(cfg.Region, DefaultRegion),
-		dir:       cfg.Dir,
-		keys:      cfg.Keys,
-		runner:    cfg.Runner,
-		now:       cfg.Now,
-		log:       cfg.Log,
-		rand:      rand.Float64,
-		retryWait: time.Second,
-		maxCode:   maxCode,
-		routes:    buildRoutes(operations()),
-		identity:  identity,
-		regions:   map[string]*region{},
+		accountID:  orDefault(cfg.AccountID, DefaultAccountID),
+		home:       orDefault(cfg.Region, DefaultRegion),
+		dir:        cfg.Dir,
+		keys:       cfg.Keys,
+		runner:     cfg.Runner,
+		now:        cfg.Now,
+		log:        cfg.Log,
+		rand:       rand.Float64,
+		retryWait:  time.Second,
+		maxCode:    maxCode,
+		routes:     buildRoutes(operations()),
+		identity:   identity,
+		registries: registry.New(registry.Config{}),
+		regions:    map[string]*region{},
 	}
 	if c.keys == nil {
 		c.keys = map[string]string{DefaultAccessKeyID: DefaultAccessKeySecret}
 	}
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if c.images, err = images.Open(images.Config{Dir: filepath.Join(cfg.Dir, dirImages), Now: c.now}); err != nil {
+		return nil, fmt.Errorf("opening the embedded cloud: %w", err)
 	}
 	if err := c.openRegions(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("opening the embedded cloud: %w", err)
@@ -139,8 +149,8 @@ func (c *Cloud) Close() error {
 	return c.runner.Close()
 }
 
-// ServeHTTP answers one request of the API, of an HTTP trigger, or of a custom
-// domain, which the Host header tells apart.
+// ServeHTTP answers one request of the API, of an HTTP trigger, of the registry of
+// images, or of a custom domain, which path and Host header tell apart.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	ctx, cancel := context.WithCancel(r.Context())
@@ -172,8 +182,11 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.serve(rec, q)
 }
 
-// serve tells the four kinds of requests apart.
+// serve tells the kinds of requests apart.
 func (c *Cloud) serve(w http.ResponseWriter, q *call) {
+	if c.serveImages(w, q) {
+		return
+	}
 	badRegion := q.takeRegion()
 	if r, d := c.domainFor(q); d != nil {
 		r.serveDomain(w, q, d)

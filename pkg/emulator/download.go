@@ -17,6 +17,21 @@ const codePrefix = "/code/"
 // linkLife is how long a link to a code package works.
 const linkLife = time.Hour
 
+func (c *region) getFunctionCode(q *call) (*reply, error) {
+	_, _, f, err := c.find(q)
+	if err != nil {
+		return nil, err
+	}
+	if f.Code.SHA256 == "" {
+		return nil, newError(http.StatusBadRequest, "NotSupported",
+			"function '%s' is a container image and has no code package", f.Spec.FunctionName)
+	}
+	return &reply{body: struct {
+		URL      string `json:"url"`
+		Checksum string `json:"checksum"`
+	}{c.codeURL(q, f.Code), f.Code.Checksum}}, nil
+}
+
 // codeURL is a link to a code package at this server, signed as those of the
 // object storage are, so that it works without a key.
 func (c *Cloud) codeURL(q *call, code codeRef) string {

@@ -1,9 +1,6 @@
 package emulator
 
-import (
-	"math"
-	"net/http"
-)
+import "math"
 
 // functionSpec is what users set on a function. A nil pointer is a value that was
 // never set and shows as the server's default.
@@ -192,6 +189,10 @@ func (c *region) createFunction(q *call) (*reply, error) {
 	if ref == nil && !spec.isContainer() {
 		return nil, invalid("code is required but not provided")
 	}
+	image, err := c.pinFor(q.Context(), spec, nil, true)
+	if err != nil {
+		return nil, err
+	}
 	var out *reply
 	err = c.store.updateService(q.params["s"], func(doc *serviceDoc) error {
 		if doc.Functions[spec.FunctionName] != nil {
@@ -200,7 +201,7 @@ func (c *region) createFunction(q *call) (*reply, error) {
 		if err := c.checkLayers(spec.Layers); err != nil {
 			return err
 		}
-		rec := &functionRecord{stamps: newStamps(c.stamp(), doc.next()), Spec: spec}
+		rec := &functionRecord{stamps: newStamps(c.stamp(), doc.next()), Spec: spec, Image: image}
 		if ref != nil && !spec.isContainer() {
 			rec.Code = *ref
 		}
@@ -270,7 +271,12 @@ func (c *region) updateFunction(q *call) (*reply, error) {
 	if err := q.decode(&in); err != nil {
 		return nil, err
 	}
-	if _, _, _, err := c.find(q); err != nil {
+	_, _, before, err := c.find(q)
+	if err != nil {
+		return nil, err
+	}
+	image, err := c.nextImage(q, before)
+	if err != nil {
 		return nil, err
 	}
 	ref, release, err := c.takeCode(q, in.Code)
@@ -301,7 +307,13 @@ func (c *region) updateFunction(q *call) (*reply, error) {
 		if ref != nil {
 			rec.Code = *ref
 		}
+		if image != before.Image {
+			rec.Image = image
+		}
 		if rec.Spec.isContainer() {
+			if rec.Image == nil || rec.Image.Name != rec.Spec.CustomContainerConfig.Image {
+				return conflict("ConcurrentUpdateError", "function '%s' was changed by another request, please retry", name)
+			}
 			rec.Code = codeRef{}
 		} else if rec.Code.SHA256 == "" {
 			return invalid("code is required but not provided")
@@ -371,19 +383,4 @@ func (d *serviceDoc) forget(name string) error {
 	delete(d.Functions, name)
 	delete(d.Triggers, name)
 	return nil
-}
-
-func (c *region) getFunctionCode(q *call) (*reply, error) {
-	_, _, f, err := c.find(q)
-	if err != nil {
-		return nil, err
-	}
-	if f.Code.SHA256 == "" {
-		return nil, newError(http.StatusBadRequest, "NotSupported",
-			"function '%s' is a container image and has no code package", f.Spec.FunctionName)
-	}
-	return &reply{body: struct {
-		URL      string `json:"url"`
-		Checksum string `json:"checksum"`
-	}{c.codeURL(q, f.Code), f.Code.Checksum}}, nil
 }

@@ -343,7 +343,9 @@ func TestTags(t *testing.T) {
 	w.service("s")
 	w.service("other")
 	arn := str("acs:fc:cn-hangzhou:" + DefaultAccountID + ":services/s")
-	_, err := w.TagResource(&fc.TagResourceRequest{ResourceArn: arn, Tags: map[string]*string{"k1": str("v1"), "k2": str("v2"), "k3": str("")}})
+	before, err := w.GetService(str("s"), &fc.GetServiceRequest{})
+	w.ok(err)
+	_, err = w.TagResource(&fc.TagResourceRequest{ResourceArn: arn, Tags: map[string]*string{"k1": str("v1"), "k2": str("v2"), "k3": str("")}})
 	w.ok(err)
 	_, err = w.UntagResource(&fc.UntagResourceRequest{ResourceArn: arn, TagKeys: []*string{str("k2")}})
 	w.ok(err)
@@ -363,7 +365,7 @@ func TestTags(t *testing.T) {
 	}
 	_, err = w.TagResource(&fc.TagResourceRequest{ResourceArn: arn, Tags: many})
 	w.fails(err, 400, "InvalidArgument")
-	for _, bad := range []map[string]*string{{strings.Repeat("k", 129): str("")}, {"k": str(strings.Repeat("v", 257))}, {"": str("v")}} {
+	for _, bad := range []map[string]*string{{strings.Repeat("k", 65): str("")}, {"k": str(strings.Repeat("v", 129))}, {"": str("v")}} {
 		_, err = w.TagResource(&fc.TagResourceRequest{ResourceArn: arn, Tags: bad})
 		w.fails(err, 400, "InvalidArgument")
 	}
@@ -373,5 +375,10 @@ func TestTags(t *testing.T) {
 	w.ok(err)
 	if len(got.Body.Tags) != 0 {
 		t.Errorf("tags %v", got.Body)
+	}
+	after, err := w.GetService(str("s"), &fc.GetServiceRequest{})
+	w.ok(err)
+	if *after.Headers["etag"] != *before.Headers["etag"] || *after.Body.LastModifiedTime != *before.Body.LastModifiedTime {
+		t.Error("tags moved the ETag of the service or the time of its last change")
 	}
 }

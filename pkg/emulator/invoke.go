@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/runner"
 )
 
@@ -84,14 +86,19 @@ func (c *region) runnerFunction(at moment, f *functionRecord, qualifier string) 
 	if spec.CAPort != nil {
 		fn.CAPort = int(*spec.CAPort)
 	}
+	fn.Health = spec.CustomHealthCheckConfig.health()
+	if spec.isContainer() {
+		c.runnerImage(&fn, spec.CustomContainerConfig, f.Image)
+	}
 	if l := at.service.Spec.LogConfig; l != nil {
 		fn.LogProject, fn.LogStore = l.Project, l.Logstore
 	}
 	data, err := json.Marshal(struct {
 		Function runner.Function
 		ID, Code string
+		Image    *imageRef
 		Rev      int64
-	}{fn, f.ID, f.Code.SHA256, f.Rev})
+	}{fn, f.ID, f.Code.SHA256, f.Image, f.Rev})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}
@@ -183,9 +190,13 @@ func (c *region) invokeFunction(q *call) (*reply, error) {
 	return out, nil
 }
 
-// notStarted says that no instance could be run.
+// notStarted says that no instance could be run, and what can be done about it.
 func notStarted(function string, err error) error {
-	return newError(http.StatusBadRequest, "FunctionNotStarted", "function '%s' could not be started: %v", function, err)
+	message := err.Error()
+	if problem, ok := errors.AsType[*diag.Problem](err); ok && problem.Hint != "" {
+		message += ": " + problem.Hint
+	}
+	return newError(http.StatusBadRequest, "FunctionNotStarted", "function '%s' could not be started: %s", function, message)
 }
 
 // resultHeader tells how an invocation went.

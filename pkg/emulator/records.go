@@ -84,6 +84,8 @@ type functionRecord struct {
 	stamps
 	Spec functionSpec `json:"spec"`
 	Code codeRef      `json:"code"`
+	// Image is pinned for runtime custom-container, nil for all others.
+	Image *imageRef `json:"image,omitempty"`
 }
 
 // codeRef is a code package in the store.

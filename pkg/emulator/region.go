@@ -25,6 +25,10 @@ type region struct {
 // the state folder itself.
 const dirRegions = "regions"
 
+// dirImages holds the registry of images, which the regions share: the names of
+// repositories tell the region.
+const dirImages = "images"
+
 // RegionHeader names the region of a request whose host does not: at a loopback
 // address every region has the same host. It is the header of Alibaba Cloud's own
 // ROA requests, so that their signatures cover it.

@@ -15,12 +15,17 @@ import (
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
 	fc "github.com/alibabacloud-go/fc-open-20210406/v2/client"
 	"github.com/alibabacloud-go/tea/tea"
+
+	"github.com/devs/deploy/pkg/image/sandbox"
 )
 
 // childEnv makes the test binary serve the state folder that it names.
 const childEnv = "EMULATOR_TEST_SERVE"
 
 func TestMain(m *testing.M) {
+	if sandbox.Main(os.Args) {
+		return
+	}
 	dir := os.Getenv(childEnv)
 	if dir == "" {
 		os.Exit(m.Run())

@@ -6,11 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of tags, from the API reference; lengths in characters.
+// Limits of the tags of a service, from the documentation of tag management; lengths
+// in characters.
 const (
 	maxTags     = 20
-	maxTagKey   = 128
-	maxTagValue = 256
+	maxTagKey   = 64
+	maxTagValue = 128
 )
 
 // tagged is a service with its tags as the API shows them.

@@ -113,7 +113,7 @@ func TestValidateFunctions(t *testing.T) {
 		{with(base, "caPort", 70000), "caPort"},
 		{with(base, "runtime", "custom-container"), "customContainerConfig.image is required"},
 		{with(with(base, "runtime", "custom-container"), "customContainerConfig", object{"image": "i", "command": "node"}), "JSON list"},
-		{with(with(base, "runtime", "custom-container"), "customContainerConfig", object{"image": "i", "command": `["node"]`}), ""},
+		{with(with(base, "runtime", "custom-container"), "customContainerConfig", object{"image": "i", "command": `["node"]`}), "neither in the registry of Alibaba Cloud"},
 		{with(base, "customHealthCheckConfig", object{"httpGetUrl": "/"}), "needs a custom runtime"},
 		{with(custom, "customHealthCheckConfig", object{"httpGetUrl": "/", "timeoutSeconds": 4}), "timeoutSeconds"},
 		{with(custom, "customHealthCheckConfig", object{"httpGetUrl": ""}), ""},

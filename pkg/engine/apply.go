@@ -8,15 +8,13 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/plan"
 	"github.com/devs/deploy/pkg/resource"
 )
 
 // lookup returns what is online under id for the session's account and region. It
-// is read once in a run; what the run changes itself is remembered by store.
+// is read once in a run; what the run changes itself is remembered by changed.
 func (e *Engine) lookup(ctx context.Context, s *session, id resource.ID) (*resource.Found, error) {
 	key := s.key(id)
 	e.mu.Lock()
@@ -29,32 +27,37 @@ func (e *Engine) lookup(ctx context.Context, s *session, id resource.ID) (*resou
 	if !ok {
 		return nil, fmt.Errorf("reading %s: the component does not know this kind", id)
 	}
+	if !e.acquire(ctx) {
+		return nil, context.Cause(ctx)
+	}
+	defer e.release()
 	found, err := t.Handler.Read(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", id, err)
 	}
-	e.store(key, found)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if newer, known := e.found[key]; known { // another service changed it meanwhile
+		return newer, nil
+	}
+	e.found[key] = found
 	return found, nil
 }
 
-func (e *Engine) store(key foundKey, found *resource.Found) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.found[key] = found
-}
-
-// changed remembers what this run made of a resource.
+// changed remembers what this run made of a resource, also in the run in whose hook it
+// is: its services work beside this one, with the same record.
 func (e *Engine) changed(key foundKey, found *resource.Found) {
-	e.store(key, found)
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.own[key] = true
+	e.found[key], e.own[key] = found, true
+	e.mu.Unlock()
+	if e.outer != nil {
+		e.outer.changed(key, found)
+	}
 }
 
 // read reads all resources of the sessions side by side.
 func (e *Engine) read(ctx context.Context, sessions []*session) error {
-	var g errgroup.Group
-	g.SetLimit(Parallelism)
+	var wg sync.WaitGroup
 	var mu sync.Mutex
 	failed := map[foundKey]error{}
 	asked := map[foundKey]bool{}
@@ -65,17 +68,19 @@ func (e *Engine) read(ctx context.Context, sessions []*session) error {
 				continue
 			}
 			asked[key] = true
-			g.Go(func() error {
+			wg.Go(func() {
 				if _, err := e.lookup(ctx, s, r.ID); err != nil {
 					mu.Lock()
 					failed[key] = err
 					mu.Unlock()
 				}
-				return nil
 			})
 		}
 	}
-	_ = g.Wait()
+	wg.Wait()
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
 	// The file's order, whatever answered first.
 	var errs []error
 	for _, s := range sessions {
@@ -102,7 +107,6 @@ func (e *Engine) apply(ctx context.Context, s *session, changes []*plan.Change) 
 	for _, t := range todo {
 		t.waitsFor = predecessors(t.change, todo)
 	}
-	slots := make(chan struct{}, Parallelism)
 	var wg sync.WaitGroup
 	for _, c := range changes {
 		t := todo[c.Resource]
@@ -111,17 +115,15 @@ func (e *Engine) apply(ctx context.Context, s *session, changes []*plan.Change) 
 		}
 		wg.Go(func() {
 			defer close(t.done)
-			if !t.ready(ctx) || ctx.Err() != nil {
-				t.err = errNotTried
-				return
+			result := ResourceResult{ID: c.Resource, Status: NotTried, Action: c.Action}
+			if t.err = errNotTried; t.ready(ctx) {
+				result, t.err = e.inTurn(ctx, s, c)
 			}
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			t.err = e.change(ctx, s, t.change)
+			e.note(s, result)
 		})
 	}
 	wg.Wait()
-	return failures(changes, todo)
+	return failures(ctx, changes, todo)
 }
 
 // task is one change under way.
@@ -169,7 +171,7 @@ func predecessors(c *plan.Change, todo map[resource.ID]*task) []*task {
 	return before
 }
 
-func failures(changes []*plan.Change, todo map[resource.ID]*task) error {
+func failures(ctx context.Context, changes []*plan.Change, todo map[resource.ID]*task) error {
 	var errs []error
 	var notTried []string
 	for _, c := range changes {
@@ -182,29 +184,72 @@ func failures(changes []*plan.Change, todo map[resource.ID]*task) error {
 			errs = append(errs, t.err)
 		}
 	}
-	if len(notTried) > 0 {
+	switch {
+	case len(notTried) == 0:
+	case ctx.Err() != nil:
+		errs = append(errs, interrupted(ctx))
+	default:
 		errs = append(errs, diag.Errorf("not tried: %s", strings.Join(notTried, ", ")).
-			WithCode(diag.ExitComponent).WithHint("run the same command again once the problem above is solved; what is done stays done"))
+			WithCode(diag.ExitComponent).WithHint("run the same command again once what failed is solved; what is done stays done"))
 	}
 	return errors.Join(errs...)
 }
 
+// inTurn makes a change when the resource is free. What another service of the run made
+// of the resource meanwhile is taken over, be it a failure.
+func (e *Engine) inTurn(ctx context.Context, s *session, c *plan.Change) (ResourceResult, error) {
+	result := ResourceResult{ID: c.Resource, Status: NotTried, Action: c.Action}
+	key := s.key(c.Resource)
+	t := e.turn(ctx, s, key)
+	if t == nil {
+		return result, errNotTried
+	}
+	defer t.end()
+	if t.failed {
+		return result, errNotTried
+	}
+	if c.Action == plan.Delete && e.awaited(s, t, key) {
+		return result, nil // the last one deletes it
+	}
+	if c = e.again(s, c); c.Action == plan.None {
+		result.Status = Unchanged
+		return result, nil
+	}
+	if !e.acquire(ctx) {
+		return result, errNotTried
+	}
+	defer e.release()
+	result.Action = c.Action
+	result.Status, result.Err = e.change(ctx, s, c)
+	t.failed = result.Err != nil
+	return result, result.Err
+}
+
 // change applies one change.
-func (e *Engine) change(ctx context.Context, s *session, c *plan.Change) error {
-	start := e.Now()
+func (e *Engine) change(ctx context.Context, s *session, c *plan.Change) (Status, error) {
+	start, status := e.Now(), Done
 	e.emit(ResourceStarted{Service: s.name(), Resource: c.Resource, Action: c.Action})
-	found, err := e.send(ctx, s, c)
-	kept := c.Action == plan.Delete && errors.Is(err, resource.ErrNotEmpty)
-	if kept {
-		err = nil
+	err := e.recordedChange(ctx, s, c)
+	if c.Action == plan.Delete && errors.Is(err, resource.ErrNotEmpty) {
+		err, status = nil, Kept
 	}
 	if err != nil {
-		err = e.explain(fmt.Errorf("%s %s: %w", gerund(c.Action), c.Resource, err), c.Want)
-	} else if !kept {
+		err, status = e.explain(fmt.Errorf("%s %s: %w", gerund(c.Action), c.Resource, err), c.Want), Failed
+	}
+	e.emit(ResourceEnded{Service: s.name(), Resource: c.Resource, Action: c.Action, Took: e.Now().Sub(start), Kept: status == Kept, Err: err})
+	return status, err
+}
+
+// recordedChange makes a change between the two notes in the record.
+func (e *Engine) recordedChange(ctx context.Context, s *session, c *plan.Change) error {
+	if err := e.beforeChange(ctx, s, c); err != nil {
+		return err
+	}
+	found, err := e.send(ctx, s, c)
+	if err == nil {
 		e.changed(s.key(c.Resource), found)
 	}
-	e.emit(ResourceEnded{Service: s.name(), Resource: c.Resource, Action: c.Action, Took: e.Now().Sub(start), Kept: kept, Err: err})
-	return err
+	return errors.Join(err, e.afterChange(ctx, s, c, found, err))
 }
 
 func (e *Engine) send(ctx context.Context, s *session, c *plan.Change) (*resource.Found, error) {

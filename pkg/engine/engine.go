@@ -24,7 +24,7 @@ import (
 // Parallelism is how many requests to the cloud are under way at once.
 const Parallelism = 8
 
-// Config is what an Engine works with. All fields but In and AutoDomain are
+// Config is what an Engine works with. All fields but In, AutoDomain and Images are
 // required.
 type Config struct {
 	App        *app.App
@@ -38,8 +38,11 @@ type Config struct {
 	Notify     func(Event)
 	Redactor   *secret.Redactor
 	Now        func() time.Time
-	In         io.Reader         // standard input for commands that ask for it
-	AutoDomain string            // see component.Call
+	In         io.Reader        // standard input for commands that ask for it
+	AutoDomain string           // see component.Call
+	Images     component.Images // see component.Call
+	Records    Records
+	Default    plan.Policy       // where no flag says what to do about a difference: Fail or Prompt; "" is Fail
 	Trace      func(line string) // see component.Call; must be safe for concurrent use
 }
 
@@ -54,12 +57,20 @@ type Hooks struct {
 // Request is one command.
 type Request struct {
 	Command         string
-	Service         string   // one service; "" for all
+	Services        []string // the services it is for, nil for all
 	Args            []string // as given, behind the command
 	SkipActions     bool
 	AllowUnresolved bool
 	// Confirm is asked before a removal; nil means yes.
 	Confirm func(*plan.Plan) (bool, error)
+	// Ask is asked what to do about the changes that the policy Prompt refuses: Local,
+	// Remote, or Fail to change nothing. Nil means Fail.
+	Ask func(context.Context, *plan.Plan) (plan.Policy, error)
+	// Kept is set for a plan that is kept in a file to be applied: what hooks will still
+	// build is not looked at.
+	Kept bool
+	// File is the plan that shall be applied as it is; nil for none.
+	File *plan.File
 }
 
 // Status is how a service ended.
@@ -86,6 +97,8 @@ type ServiceResult struct {
 	Name   string
 	Status Status
 	Output *app.Value // nil for none
+
+	Resources []ResourceResult // in the order of the plan; each stands with one service
 }
 
 // Engine runs commands on one application. It is made for one Run.
@@ -95,13 +108,23 @@ type Engine struct {
 	sessions   map[string]*session
 	neighbours []*session // of a service that runs alone; only looked at
 	order      []*session
+	shelf      *shelf
+	outer      *Engine // the run in whose hook this one is, and whose ledgers it uses; nil for none
+	flight
 
-	mu     sync.Mutex                      // guards the events and the maps below
+	mu     sync.Mutex                      // guards the events and what is below
 	found  map[foundKey]*resource.Found    // nil: known to be absent
 	own    map[foundKey]bool               // changed by this run
 	united map[foundKey]*resource.Resource // what several services declare, as one
 	warned map[Warning]bool
 	creds  map[string]func() (*credential.Credential, error)
+
+	begun     time.Time // when the run began; the same in all that it records
+	continued time.Time // when the rollback began that this one goes on with, zero for none
+	goal      *target   // of a rollback, nil until it is known
+
+	answer plan.Policy // what was said to Ask, "" for nothing yet
+	asking sync.Mutex  // held while somebody is asked
 }
 
 // foundKey names a resource across accounts and regions.
@@ -115,6 +138,7 @@ func New(cfg Config) *Engine {
 	return &Engine{
 		Config:   cfg,
 		sessions: map[string]*session{},
+		shelf:    &shelf{ledgers: map[foundKey]*ledger{}},
 		found:    map[foundKey]*resource.Found{},
 		own:      map[foundKey]bool{},
 		warned:   map[Warning]bool{},
@@ -126,28 +150,82 @@ func New(cfg Config) *Engine {
 // it tells what was done until then. The error joins what went wrong in the
 // services that could be tried.
 func (e *Engine) Run(ctx context.Context, req Request) (*Result, error) {
+	e.begun = e.Now().UTC().Round(0)
 	if err := e.prepare(req); err != nil {
 		return &Result{Plan: &plan.Plan{}}, err
 	}
-	defer e.close()
-	if err := e.survey(ctx, req); ctx.Err() != nil {
-		return &Result{Plan: &plan.Plan{}}, interrupted(ctx)
-	} else if err != nil {
+	defer e.close(ctx)
+	if err := e.look(ctx, req); err != nil {
 		return &Result{Plan: &plan.Plan{}}, err
 	}
-	result := &Result{Plan: e.plan(req)}
 	if req.Command != "plan" {
-		if err := e.refused(result.Plan, false); err != nil {
-			return result, err
+		if proceed, err := e.begin(ctx, req); err != nil || !proceed {
+			return &Result{Plan: e.plan(req)}, err
 		}
 	}
-	if req.Confirm != nil && !e.confirmed() && result.Plan.Counts().Pending() > 0 {
-		if ok, err := req.Confirm(result.Plan); err != nil || !ok {
-			return result, err
-		}
+	e.begun = e.shelf.behind(e.begun)
+	if req.Command == rollback {
+		e.pend(ctx)
 	}
 	err := e.walk(ctx, req)
 	return &Result{Plan: e.plan(req), Services: e.results()}, err
+}
+
+// look surveys, and holds what it sees against the plan that shall be applied.
+func (e *Engine) look(ctx context.Context, req Request) error {
+	if err := e.survey(ctx, req); ctx.Err() != nil {
+		return interrupted(ctx)
+	} else if err != nil {
+		return err
+	}
+	return e.asPlanned(e.plan(req), req)
+}
+
+// maxLooks is how often a run looks again because somebody else changes what it is
+// about to change.
+const maxLooks = 5
+
+// begin gets everything settled before the first change: what the policy refuses is
+// asked for, a removal is confirmed, and the locks are taken. When somebody else
+// deployed meanwhile, it begins anew with what is online then.
+func (e *Engine) begin(ctx context.Context, req Request) (proceed bool, err error) {
+	for range maxLooks {
+		p := e.plan(req)
+		if err := e.decided(ctx, p, req, false); err != nil {
+			return false, err
+		}
+		if req.Confirm != nil && !e.confirmed() && p.Counts().Pending() > 0 {
+			ok, err := req.Confirm(p)
+			if ctx.Err() != nil {
+				return false, interrupted(ctx)
+			}
+			if err != nil || !ok {
+				return false, err
+			}
+		}
+		same, err := e.lock(ctx)
+		if same && err == nil {
+			same, err = e.refresh(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return false, interrupted(ctx)
+		case err != nil || same:
+			return same, err
+		}
+		if e.outer != nil { // the run around it works with what would be read again
+			return false, diag.Errorf("somebody else deployed %s meanwhile", e.App.Name).WithCode(diag.ExitComponent).
+				WithHint("nothing was changed; deploy again")
+		}
+		e.emit(Notice{Text: "somebody else deployed meanwhile: looking again at what is online"})
+		e.forget()
+		e.setAnswer("") // it was about something else
+		if err := e.look(ctx, req); err != nil {
+			return false, err
+		}
+	}
+	return false, diag.Errorf("what is online changed again and again while this run began").WithCode(diag.ExitComponent).
+		WithHint("nothing was changed; deploy again when nobody else does")
 }
 
 // confirmed reports whether the arguments say yes to every question.
@@ -155,7 +233,10 @@ func (e *Engine) confirmed() bool {
 	return slices.ContainsFunc(e.selected(), func(s *session) bool { return s.args.Bool(flagYes) })
 }
 
-func (e *Engine) close() {
+func (e *Engine) close(ctx context.Context) {
+	if e.outer == nil {
+		e.shelf.close(ctx)
+	}
 	for _, s := range append(e.neighbours, e.order...) {
 		s.release()
 	}

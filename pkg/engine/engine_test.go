@@ -29,13 +29,17 @@ type cloud struct {
 	mu    sync.Mutex
 	boxes map[string]resource.Attributes
 	calls []string
-	fail  map[string]error // by call, such as "create a"
+	fail  map[string]error  // by call, such as "create a"
+	on    func(call string) // is told of each call before it is answered; nil for nobody
 }
 
 func (c *cloud) call(verb, name string) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.calls = append(c.calls, verb+" "+name)
+	c.mu.Unlock()
+	if c.on != nil {
+		c.on(verb + " " + name)
+	}
 	return c.fail[verb+" "+name]
 }
 
@@ -284,11 +288,11 @@ func TestOutputsReachOtherServices(t *testing.T) {
 	}
 	// One service alone sees the outputs of what is online.
 	c.calls = nil
-	if _, _, err := run(t, c, engine.Request{Command: "deploy", Service: "second"}, first, second); err != nil || len(c.changes()) > 0 {
+	if _, _, err := run(t, c, engine.Request{Command: "deploy", Services: []string{"second"}}, first, second); err != nil || len(c.changes()) > 0 {
 		t.Errorf("%v, %v", c.changes(), err)
 	}
 	// And of what is not there, says so.
-	_, _, err = run(t, &cloud{}, engine.Request{Command: "deploy", Service: "second"}, first, second)
+	_, _, err = run(t, &cloud{}, engine.Request{Command: "deploy", Services: []string{"second"}}, first, second)
 	if err == nil || !strings.Contains(err.Error(), "is not known") {
 		t.Errorf("got %v", err)
 	}
@@ -352,8 +356,8 @@ func TestUnknownCommandsAndServices(t *testing.T) {
 		hint string
 	}{
 		{engine.Request{Command: "depoly"}, "did you mean deploy?"},
-		{engine.Request{Command: "deploy", Service: "sx"}, "did you mean s?"},
-		{engine.Request{Command: "depoly", Service: "s"}, "did you mean deploy?"},
+		{engine.Request{Command: "deploy", Services: []string{"sx"}}, "did you mean s?"},
+		{engine.Request{Command: "depoly", Services: []string{"s"}}, "did you mean deploy?"},
 	} {
 		_, _, err := run(t, &cloud{}, tc.req, service("s"))
 		if diag.ExitCode(err) != diag.ExitTool || !strings.Contains(diag.Render(err), tc.hint) {
@@ -377,6 +381,34 @@ func TestParallelismIsBounded(t *testing.T) {
 	c := &cloud{}
 	if _, _, err := run(t, c, engine.Request{Command: "deploy"}, service("s", specs...)); err != nil || len(c.changes()) != len(specs) {
 		t.Errorf("%d changes, %v", len(c.changes()), err)
+	}
+}
+
+// Whoever interrupts a question has answered none.
+func TestInterruptEndsQuestions(t *testing.T) {
+	tests := []struct {
+		command string
+		set     func(req *engine.Request, cancel func())
+	}{
+		{"remove", func(req *engine.Request, cancel func()) {
+			req.Confirm = func(*plan.Plan) (bool, error) { cancel(); return true, nil }
+		}},
+		{"deploy", func(req *engine.Request, cancel func()) {
+			req.Ask = func(context.Context, *plan.Plan) (plan.Policy, error) { cancel(); return plan.Local, nil }
+		}},
+	}
+	for _, test := range tests {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := &cloud{boxes: map[string]resource.Attributes{"a": {"size": "9"}}}
+		a := &app.App{Edition: app.Edition1, File: "s.yaml", Services: []*app.Service{service("s", "a=1")}, Root: &app.Value{Kind: app.Map}}
+		cfg := config(a, c, func(engine.Event) {})
+		cfg.Default = plan.Prompt
+		req := engine.Request{Command: test.command}
+		test.set(&req, cancel)
+		_, err := engine.New(cfg).Run(ctx, req)
+		if diag.ExitCode(err) != diag.ExitInterrupted || len(c.changes()) > 0 || strings.Contains(diag.Render(err), "differs") {
+			t.Errorf("%s: %v, %v", test.command, c.changes(), err)
+		}
 	}
 }
 

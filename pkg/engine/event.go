@@ -32,10 +32,11 @@ type HookStarted struct {
 	Text    string
 }
 
-// ServiceStarted says that the service's turn has come.
+// ServiceStarted says that the service's turn has come. Services run side by side.
 type ServiceStarted struct {
 	Service   string
 	Component string
+	Of        int // how many services the command runs on
 }
 
 // ServiceEnded says how a service ended. Err is set when it failed.

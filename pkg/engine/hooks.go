@@ -39,8 +39,8 @@ func (e *Engine) serviceHooks(ctx context.Context, s *session, req Request, stag
 
 // globalHooks runs the hooks of the application around the command.
 func (e *Engine) globalHooks(ctx context.Context, req Request, stage app.Stage) error {
-	if req.Service != "" {
-		return nil // one service alone: the application's hooks are for all of it
+	if len(req.Services) > 0 {
+		return nil // some services alone: the application's hooks are for all of it
 	}
 	actions, err := hook.Match(e.App.Actions, stage, req.Command)
 	if err != nil || len(actions) == 0 || req.SkipActions {
@@ -67,7 +67,7 @@ func (e *Engine) hookRunner(s *session, req Request) *hook.Runner {
 	}
 	return hook.New(hook.Config{
 		Dir:      e.App.Dir,
-		Env:      hook.Environ(e.Hooks.Environ, e.Hooks.BinDir, e.keys(alias)),
+		Env:      hook.Environ(e.Hooks.Environ, e.Hooks.BinDir, e.variables(alias)),
 		Stderr:   e.Hooks.Output,
 		Terminal: e.Hooks.Terminal,
 		Evaluate: func(v, props *app.Value) (*app.Value, error) { return e.hookValue(s, v, props, req) },
@@ -78,14 +78,27 @@ func (e *Engine) hookRunner(s *session, req Request) *hook.Runner {
 	})
 }
 
-// keys returns the credential of an alias as variables, none when there is none:
-// most hooks need no cloud.
-func (e *Engine) keys(alias string) map[string]string {
-	cred, err := e.credential(alias)
-	if err != nil {
-		return nil
+// hasHooks reports whether anything runs around the command.
+func hasHooks(actions []app.Action, command string) bool {
+	for _, stage := range []app.Stage{app.Pre, app.Post, app.Success, app.Fail, app.Complete} {
+		if matching, err := hook.Match(actions, stage, command); err != nil || len(matching) > 0 {
+			return true
+		}
 	}
-	return cred.Variables()
+	return false
+}
+
+// variables returns what hooks get beside their environment: the credential of an
+// alias, when there is one, and the locks that a deploy within a hook does not wait for.
+func (e *Engine) variables(alias string) map[string]string {
+	vars := map[string]string{}
+	if cred, err := e.credential(alias); err == nil { // most hooks need no cloud
+		vars = cred.Variables()
+	}
+	if held := e.shelf.held(); len(held) > 0 {
+		vars[HeldLocks] = strings.Join(held, ",")
+	}
+	return vars
 }
 
 // hookValue evaluates a text of a hook. What is no expression of the file is left
@@ -141,7 +154,7 @@ func (e *Engine) runHookComponent(ctx context.Context, s *session, words []strin
 }
 
 // runNested runs plan, deploy or remove of a component for a hook, by an engine of
-// its own. What this one knew to be online is read again afterwards.
+// its own.
 func (e *Engine) runNested(ctx context.Context, s *session, words []string, props *app.Value, req Request) (*app.Value, error) {
 	one := *e.App
 	svc := *s.svc
@@ -149,12 +162,22 @@ func (e *Engine) runNested(ctx context.Context, s *session, words []string, prop
 	one.Services, one.Actions, one.Flow = []*app.Service{&svc}, nil, nil
 	cfg := e.Config
 	cfg.App = &one
-	result, err := New(cfg).Run(ctx, Request{Command: words[1], Args: words[2:], AllowUnresolved: req.AllowUnresolved})
-	e.mu.Lock()
-	clear(e.found)
-	e.mu.Unlock()
+	cfg.Notify = e.emitNested
+	inner := New(cfg)
+	inner.slots, inner.shelf, inner.outer = e.slots, e.shelf, e
+	result, err := inner.Run(ctx, Request{Command: words[1], Args: words[2:], AllowUnresolved: req.AllowUnresolved})
 	if err != nil || len(result.Services) == 0 {
 		return nil, err
 	}
 	return result.Services[0].Output, nil
+}
+
+// emitNested passes on an event of the engine of a hook, but for those that are about the
+// service: its turn began before, and is not over.
+func (e *Engine) emitNested(ev Event) {
+	switch ev.(type) {
+	case ServiceStarted, ServiceEnded:
+	default:
+		e.emit(ev)
+	}
 }

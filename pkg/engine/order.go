@@ -16,9 +16,11 @@ func (e *Engine) arrange(req Request) error {
 	if err != nil {
 		return err
 	}
+	e.refs = map[string][]string{}
 	for i, svc := range e.App.Services {
 		s := &session{svc: svc}
 		for _, d := range nodes[i].Deps {
+			e.refs[svc.Name] = append(e.refs[svc.Name], d.Name)
 			if !d.Soft {
 				s.deps = append(s.deps, d.Name)
 			}
@@ -42,13 +44,53 @@ func (e *Engine) arrange(req Request) error {
 // are only looked at come first.
 func (e *Engine) followFlow(req Request) {
 	flow := flowOf(e.App.Flow, req.Command)
-	if flow == nil || req.Service != "" {
+	if flow == nil || len(req.Services) > 0 {
 		return
 	}
-	group := func(s *session) int {
-		return slices.IndexFunc(flow.Groups, func(g []string) bool { return slices.Contains(g, s.name()) })
+	slices.SortStableFunc(e.order, func(a, b *session) int { return groupOf(flow, a) - groupOf(flow, b) })
+}
+
+// groupOf returns the number of the group of a flow in which s is, -1 for none.
+func groupOf(flow *app.Flow, s *session) int {
+	return slices.IndexFunc(flow.Groups, func(g []string) bool { return slices.Contains(g, s.name()) })
+}
+
+// before returns for each session, by number, those that must have ended when it
+// begins: those of earlier groups of the flow, those of which one refers to the other,
+// and, when nothing may be beside it but plain deploys, the last one like it.
+func (e *Engine) before(sessions []*session, req Request) [][]int {
+	flow := flowOf(e.App.Flow, req.Command)
+	if len(req.Services) > 0 {
+		flow = nil
 	}
-	slices.SortStableFunc(e.order, func(a, b *session) int { return group(a) - group(b) })
+	before := make([][]int, len(sessions))
+	last := -1
+	for i, s := range sessions {
+		for j, other := range sessions[:i] {
+			if flow != nil && groupOf(flow, other) < groupOf(flow, s) || e.related(s, other) {
+				before[i] = append(before[i], j)
+			}
+		}
+		if e.inLine(s, req) {
+			if last >= 0 {
+				before[i] = append(before[i], last)
+			}
+			last = i
+		}
+	}
+	return before
+}
+
+// related reports whether one of two services refers to the other.
+func (e *Engine) related(a, b *session) bool {
+	return slices.Contains(e.refs[a.name()], b.name()) || slices.Contains(e.refs[b.name()], a.name())
+}
+
+// inLine reports whether s runs one after the other with those like it: services with
+// hooks, which are the user's programs, those whose component does the command itself
+// and may ask or print, and all when only one request may be under way.
+func (e *Engine) inLine(s *session, req Request) bool {
+	return cap(e.slots) == 1 || s.cmd.Run != nil || !req.SkipActions && hasHooks(s.svc.Actions, req.Command)
 }
 
 // selectServices marks the services that the command runs on: the one asked for,
@@ -57,8 +99,8 @@ func (e *Engine) selectServices(req Request) {
 	flow := flowOf(e.App.Flow, req.Command)
 	for name, s := range e.sessions {
 		switch {
-		case req.Service != "":
-			s.selected = name == req.Service
+		case len(req.Services) > 0:
+			s.selected = slices.Contains(req.Services, name)
 		case flow != nil:
 			s.selected = slices.ContainsFunc(flow.Groups, func(g []string) bool { return slices.Contains(g, name) })
 		default:

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/plan"
+	"github.com/devs/deploy/pkg/resource"
 )
 
 // survey evaluates and checks the props of all services without a request to the
@@ -42,7 +42,10 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 		for _, s := range level {
 			problems = append(problems, e.sweep(ctx, s, req))
 		}
-		if err := errors.Join(append(problems, e.read(ctx, level))...); err != nil {
+		if err := errors.Join(append(problems, e.readAll(ctx, level))...); err != nil {
+			return err
+		}
+		if err := e.rewind(ctx, level, req); err != nil {
 			return err
 		}
 		for _, s := range level {
@@ -55,7 +58,10 @@ func (e *Engine) survey(ctx context.Context, req Request) error {
 			}
 		}
 	}
-	return errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	return e.prune(ctx, req)
 }
 
 // learned reports whether the output of a service that s uses is known by now.
@@ -78,20 +84,20 @@ func (e *Engine) want(ctx context.Context, s *session, req Request) error {
 	command, args := s.command(req)
 	s.call = e.newCall(s, command, args)
 	s.final = !s.props.HasUnknown() && !s.hooked(req, command) && e.settled(s)
-	s.call.CodeLater = !s.selected || !s.final && req.Command != "plan"
+	s.call.CodeLater = !s.selected || !s.final && (req.Command != "plan" || req.Kept)
 	return e.desire(ctx, s, !s.final || s.call.CodeLater)
 }
 
 // command returns the command whose resources are wanted, and its arguments: plan
-// looks at deploy or remove.
+// looks at deploy, rollback or remove.
 func (s *session) command(req Request) (string, component.Args) {
 	if req.Command != "plan" {
 		return req.Command, s.args
 	}
 	args := s.args
 	args.Sub = args.String("sub-command")
-	if args.String("plan-type") == "remove" {
-		return "remove", args
+	if planned := args.String("plan-type"); planned != "" {
+		return planned, args
 	}
 	return "deploy", args
 }
@@ -121,19 +127,18 @@ func (e *Engine) levels() [][]*session {
 
 // compare makes the changes of s from what it wants and what is known to be online.
 func (e *Engine) compare(s *session, req Request) error {
-	command, args := s.command(req)
+	command, _ := s.command(req)
 	changes := &plan.Service{Name: s.name(), Region: s.desired.Region, Account: s.desired.Account}
 	var problems []error
 	for _, r := range s.resources() {
 		key := s.key(r.ID)
 		e.mu.Lock()
 		found, read := e.found[key]
-		own := e.own[key]
 		e.mu.Unlock()
 		if !read {
 			return fmt.Errorf("comparing %s, which was not read", r.ID)
 		}
-		if one := e.united[key]; one != nil {
+		if one := e.unitedAs(key); one != nil && command != rollback {
 			r = one
 		}
 		if command == "remove" {
@@ -141,15 +146,16 @@ func (e *Engine) compare(s *session, req Request) error {
 			gone.Absent = true
 			r = &gone
 		}
-		c := plan.New(s.types[r.Kind].Schema, found, r)
+		c := plan.New(s.types[r.Kind].Schema, e.recorded(s, r.ID, found), found, r)
+		c.Pruned = command == "deploy" && slices.Contains(s.swept, r)
 		if c.Action == plan.Create && r.Managed != nil {
 			problems = append(problems, diag.At(r.Pos, "%s does not exist, and this command only changes what exists", r.ID).
 				WithCode(diag.ExitComponent).WithHint("deploy without --type first"))
 		}
-		c.Decision = plan.Decide(c.Action, policy(args))
-		if command == "remove" && c.Action == plan.Delete || own && c.Action != plan.None {
-			c.Decision = plan.Apply
+		if command == rollback {
+			e.annotate(s, c)
 		}
+		c.Decision = e.decide(s, c, req)
 		changes.Changes = append(changes.Changes, c)
 	}
 	s.changes = changes
@@ -182,70 +188,29 @@ func (e *Engine) plan(req Request) *plan.Plan {
 			}
 		}
 		p.Services = append(p.Services, &once)
-		p.Command, _ = s.command(req)
+		var args component.Args
+		p.Command, args = s.command(req)
+		p.Policy = e.policyOf(args)
 	}
+	e.tellDropped(p)
 	return p
-}
-
-// refused returns the error for changes that nobody has decided on. Before the
-// hooks ran (final is false for a service), only what they cannot change counts.
-func (e *Engine) refused(p *plan.Plan, final bool) error {
-	var ids []string
-	var detail strings.Builder
-	for _, svc := range p.Services {
-		settled := final || e.sessions[svc.Name].final
-		for _, c := range svc.Refused() {
-			lines := differences(c, settled)
-			if len(lines) == 0 {
-				continue
-			}
-			ids = append(ids, c.Resource.String())
-			fmt.Fprintf(&detail, "%s\n", c.Resource)
-			for _, line := range lines {
-				detail.WriteString("  " + line + "\n")
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return diag.Errorf("what is online differs from %s: %s", e.App.File, strings.Join(ids, ", ")).
-		WithDetail(detail.String()).WithCode(diag.ExitComponent).
-		WithHint("nothing was changed there; deploy with --use-local to make it as the file says, or with --use-remote to leave it as it is")
-}
-
-// differences returns a line for each field that differs; fields that the hooks or
-// other services will still set count only when all is settled.
-func differences(c *plan.Change, settled bool) []string {
-	var lines []string
-	for _, d := range c.Fields {
-		_, unknown := d.New.(app.UnknownValue)
-		if !settled && (unknown || d.Field == "code") {
-			continue
-		}
-		lines = append(lines, fmt.Sprintf("%s: %s => %s", d.Path, plan.Show(d.Old), plan.Show(d.New)))
-	}
-	return lines
 }
 
 // provide deploys or removes the resources of one service.
 func (e *Engine) provide(ctx context.Context, s *session, req Request) error {
-	if !s.final {
+	hooked := !s.final
+	if hooked {
 		if err := e.settle(ctx, s, req); err != nil {
 			return err
 		}
 	}
-	// Nothing is read twice, but for what a hook may have deployed by itself.
-	if err := e.read(ctx, []*session{s}); err != nil {
-		return err
-	}
-	if err := e.compare(s, req); err != nil {
-		return err
-	}
-	if err := e.refused(&plan.Plan{Services: []*plan.Service{s.changes}}, true); err != nil {
+	if err := e.final(ctx, s, hooked, req); err != nil {
 		return err
 	}
 	e.emit(Planned{Plan: s.changes})
+	if err := e.keepCode(ctx, s, req); err != nil {
+		return err
+	}
 	if err := e.apply(ctx, s, s.changes.Changes); err != nil {
 		return err
 	}
@@ -254,9 +219,41 @@ func (e *Engine) provide(ctx context.Context, s *session, req Request) error {
 		s.result = e.removed(s)
 		return nil
 	}
+	e.adopt(ctx, s)
 	s.output = e.outputs(s)
 	s.result = s.output
 	return nil
+}
+
+// final makes the changes of s final, under the lock: what hooks deployed by themselves,
+// and what somebody else did before the lock was taken, is looked at again.
+func (e *Engine) final(ctx context.Context, s *session, hooked bool, req Request) error {
+	for range maxLooks {
+		if err := e.readAll(ctx, []*session{s}); err != nil {
+			return err
+		}
+		if hooked {
+			if err := e.rewind(ctx, []*session{s}, req); err != nil {
+				return err
+			}
+		}
+		if err := e.compare(s, req); err != nil {
+			return err
+		}
+		if hooked {
+			if err := e.stillPlanned(s, req); err != nil {
+				return err
+			}
+		}
+		if err := e.decided(ctx, &plan.Plan{Services: []*plan.Service{s.changes}}, req, true); err != nil {
+			return err
+		}
+		if same, err := e.lockLate(ctx, s); err != nil || same {
+			return err
+		}
+		e.forgetOne(s)
+	}
+	return e.explainRecord(&resource.Conflict{ID: s.desired.Holder}, s)
 }
 
 // removed is what a removal yields: the resources that are gone, and those that
@@ -269,7 +266,7 @@ func (e *Engine) removed(s *session) *app.Value {
 		case c.Decision != plan.Apply:
 		case online[c.Resource] == nil:
 			deleted = append(deleted, c.Resource.String())
-		default:
+		case e.wasKept(s, c.Resource):
 			kept = append(kept, c.Resource.String())
 		}
 	}
@@ -286,14 +283,18 @@ func (e *Engine) settle(ctx context.Context, s *session, req Request) error {
 		s.props = s.override
 		e.protect(s.props)
 	}
-	if unknown := firstUnknown(s.props); unknown != nil && req.Command != "remove" {
+	if unknown := firstUnknown(s.props); unknown != nil && req.Command != "remove" && req.Command != rollback {
 		return diag.At(unknown.Pos, "%s is not known: the service it comes from was not deployed in this run", unknown.Str()).
 			WithHint("deploy the whole application, or that service first")
 	}
 	s.call.Props, s.call.CodeLater = s.props, false
 	s.final = true
+	swept := s.swept
 	if err := e.desire(ctx, s, false); err != nil {
 		return err
+	}
+	if req.Command == "deploy" {
+		e.pruneStill(s, swept)
 	}
 	e.unite()
 	return e.sweep(ctx, s, req)

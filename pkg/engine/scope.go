@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/expr"
 )
@@ -42,13 +44,13 @@ func (e *Engine) scope(s *session, req Request) *expr.Scope {
 		AllowUnresolved: req.AllowUnresolved || s.looksOnly(),
 		Service: func(name string) *expr.View {
 			if svc := e.App.Service(name); svc != nil {
-				return e.view(svc)
+				return e.view(svc, s)
 			}
 			return nil
 		},
 	}
 	if s != nil {
-		scope.This = e.view(s.svc)
+		scope.This = e.view(s.svc, s)
 		scope.Config = func(field string) (*app.Value, error) { return e.credentialField(s, field) }
 	}
 	return scope
@@ -83,11 +85,17 @@ func (e *Engine) credentialField(s *session, field string) (*app.Value, error) {
 	return v, nil
 }
 
-// view is what expressions can see of a service.
-func (e *Engine) view(svc *app.Service) *expr.View {
+// view is what expressions of the service by (nil: of the application) can see of a
+// service. Services that do not refer to each other run side by side: what becomes of
+// one is not seen by the other.
+func (e *Engine) view(svc *app.Service, by *session) *expr.View {
 	v := expr.ViewOf(e.App, svc)
-	if s := e.sessions[svc.Name]; s != nil {
-		v.Access = app.Text(s.access)
+	s := e.sessions[svc.Name]
+	if s == nil {
+		return v
+	}
+	v.Access = app.Text(s.access)
+	if by == nil || by == s || slices.Contains(e.refs[by.name()], svc.Name) {
 		v.Output = s.output
 		if v.Output == nil && s.desired != nil {
 			v.Output = s.desired.Expected

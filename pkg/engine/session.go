@@ -25,18 +25,21 @@ type session struct {
 	selected bool               // the command was asked for on it; else it is only looked at
 	deps     []string           // services whose outputs or props it uses
 
-	access   string
-	args     component.Args
-	props    *app.Value // as evaluated last
-	override *app.Value // what a plugin made of the props, nil for none
-	final    bool       // desired does not depend on anything still to come
-	call     *component.Call
-	desired  *component.Desired
-	types    map[resource.Kind]resource.Type
-	swept    []*resource.Resource // what lives in the desired resources and shall go too
-	output   *app.Value           // what other services can use; nil until it is known
-	result   *app.Value           // what the command yields
-	changes  *plan.Service
+	access    string
+	args      component.Args
+	props     *app.Value // as evaluated last
+	override  *app.Value // what a plugin made of the props, nil for none
+	final     bool       // desired does not depend on anything still to come
+	call      *component.Call
+	desired   *component.Desired
+	types     map[resource.Kind]resource.Type
+	notes     map[resource.ID]string // what is to be said of resources that are rolled back, or not
+	swept     []*resource.Resource   // what lives in the desired resources and shall go too
+	output    *app.Value             // what other services can use; nil until it is known
+	result    *app.Value             // what the command yields
+	changes   *plan.Service
+	dropped   []resource.ID // recorded, in the file no longer, and not to be deleted
+	forgotten int           // the same, under names that nobody knows
 
 	status    Status
 	tolerated bool // it failed, and its allow_failure lets that pass
@@ -62,6 +65,11 @@ func (s *session) release() {
 		_ = s.desired.Close()
 	}
 	s.desired, s.swept = nil, nil
+}
+
+// applies reports whether anything of s is to be changed.
+func (s *session) applies() bool {
+	return s.changes != nil && slices.ContainsFunc(s.changes.Changes, func(c *plan.Change) bool { return c.Decision == plan.Apply })
 }
 
 // hooked reports whether hooks run before the command on this service, which may
@@ -162,31 +170,34 @@ func (e *Engine) learn(v any) {
 // newCall makes the call of the component for the props evaluated last.
 func (e *Engine) newCall(s *session, command string, args component.Args) *component.Call {
 	return &component.Call{
-		AppName:    e.App.Name,
-		Service:    s.name(),
-		Component:  s.svc.Component.Str(),
-		Command:    command,
-		Args:       args,
-		Props:      s.props,
-		Dir:        e.App.Dir,
-		Credential: func() (*credential.Credential, error) { return e.credential(s.access) },
-		In:         e.In,
-		AutoDomain: e.AutoDomain,
-		Trace:      e.Trace,
-		Notify:     func(line string) { e.emit(Notice{Service: s.name(), Text: line}) },
+		AppName:     e.App.Name,
+		Service:     s.name(),
+		Component:   s.svc.Component.Str(),
+		Command:     command,
+		Args:        args,
+		Props:       s.props,
+		Dir:         e.App.Dir,
+		Credential:  func() (*credential.Credential, error) { return e.credential(s.access) },
+		In:          e.In,
+		AutoDomain:  e.AutoDomain,
+		Images:      e.Images,
+		Public:      e.Redactor.Allow,
+		Trace:       e.Trace,
+		Parallelism: cap(e.slots),
+		Notify:      func(line string) { e.emit(Notice{Service: s.name(), Text: line}) },
 	}
 }
 
 // desire asks the component what the props want. Warnings are passed on.
 func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
-	s.release()
 	s.call.Preview = preview
 	provider := s.comp.(component.Provider)
 	desired, err := provider.Desired(ctx, s.call)
 	if err != nil {
 		return err
 	}
-	s.desired = desired
+	types, err := provider.Types(ctx, s.call)
+	e.declare(s, desired, types)
 	e.allowNames(s)
 	e.Redactor.Allow(desired.Account)
 	for _, r := range desired.Resources {
@@ -198,10 +209,9 @@ func (e *Engine) desire(ctx context.Context, s *session, preview bool) error {
 			if pos.IsZero() {
 				pos = s.svc.Pos
 			}
-			e.emit(Warning{Pos: pos, Text: w.Summary})
+			e.warnOnce(Warning{Pos: pos, Text: w.Summary})
 		}
 	}
-	s.types, err = provider.Types(ctx, s.call)
 	return err
 }
 
@@ -227,9 +237,11 @@ func (e *Engine) alias(svc *app.Service, req Request) (string, error) {
 // prepare finds the services that the request is about, their components and
 // their commands, and puts them in order.
 func (e *Engine) prepare(req Request) error {
-	if req.Service != "" && e.App.Service(req.Service) == nil {
-		return diag.Errorf("there is no service %q in %s", req.Service, e.App.File).
-			WithHint("%s", diag.DidYouMean(req.Service, e.App.ServiceNames()))
+	for _, name := range req.Services {
+		if e.App.Service(name) == nil {
+			return diag.Errorf("there is no service %q in %s", name, e.App.File).
+				WithHint("%s", diag.DidYouMean(name, e.App.ServiceNames()))
+		}
 	}
 	if err := e.arrange(req); err != nil {
 		return err
@@ -243,7 +255,7 @@ func (e *Engine) prepare(req Request) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	return e.checkCommands(req)
+	return errors.Join(e.limit(), e.checkCommands(req))
 }
 
 // open finds the component and the command of a service.
@@ -271,10 +283,7 @@ func (e *Engine) open(s *session, req Request) error {
 	if s.args, err = component.ParseArgs(s.cmd, Flags(req.Command), req.Args); err != nil {
 		return err
 	}
-	if s.args.Bool(flagUseLocal) && s.args.Bool(flagUseRemote) {
-		return diag.Errorf("--%s and --%s exclude each other", flagUseLocal, flagUseRemote).WithHint("give one of them")
-	}
-	return nil
+	return errors.Join(checkPolicy(s.args), checkRollback(s.args))
 }
 
 // checkCommands refuses a command that no service has; at application level the
@@ -295,8 +304,8 @@ func (e *Engine) checkCommands(req Request) error {
 	}
 	if !have {
 		who := "no component of this application has"
-		if req.Service != "" {
-			who = "the component of " + req.Service + " does not have"
+		if len(req.Services) > 0 {
+			who = "the component of " + strings.Join(req.Services, ", ") + " does not have"
 		}
 		return diag.Errorf("%s the command %q", who, req.Command).WithHint("%s", diag.DidYouMean(req.Command, known))
 	}

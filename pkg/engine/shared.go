@@ -14,6 +14,8 @@ import (
 // a service that their functions share: else each would undo what the other did.
 // When one service runs alone, what its neighbours in the file declare counts too.
 func (e *Engine) unite() {
+	e.declared.Lock()
+	defer e.declared.Unlock()
 	first := map[foundKey]*resource.Resource{}
 	e.united = map[foundKey]*resource.Resource{}
 	for _, s := range append(slices.Clone(e.neighbours), e.order...) {
@@ -70,6 +72,8 @@ func (e *Engine) sweep(ctx context.Context, s *session, req Request) error {
 	if err != nil {
 		return err
 	}
+	e.declared.Lock()
+	defer e.declared.Unlock()
 	known := map[foundKey]bool{}
 	for _, other := range append(slices.Clone(e.order), e.neighbours...) {
 		for _, r := range other.resources() {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/component"
@@ -41,20 +43,12 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 // walk runs the global hooks around the services, and each service with its own.
 // A service that fails does not hide the others: those that do not need it go on.
 func (e *Engine) walk(ctx context.Context, req Request) error {
+	after, stop := linger(ctx, lingering)
+	defer stop()
 	if err := e.globalHooks(ctx, req, app.Pre); err != nil {
-		after := context.WithoutCancel(ctx)
 		return errors.Join(err, e.globalHooks(after, req, app.Fail), e.globalHooks(after, req, app.Complete))
 	}
-	var errs []error
-	for _, s := range e.selected() {
-		if ctx.Err() != nil {
-			s.status = Skipped
-			continue
-		}
-		if err := e.turn(ctx, s, req); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs := e.services(ctx, after, req)
 	if ctx.Err() != nil {
 		errs = append(errs, interrupted(ctx))
 	}
@@ -62,16 +56,44 @@ func (e *Engine) walk(ctx context.Context, req Request) error {
 	if len(errs) > 0 {
 		stage = app.Fail
 	}
-	after := context.WithoutCancel(ctx)
 	errs = append(errs, e.globalHooks(after, req, stage), e.globalHooks(after, req, app.Complete))
 	return errors.Join(errs...)
 }
 
-// turn runs one service: pre hooks, the command, and the hooks after it.
-func (e *Engine) turn(ctx context.Context, s *session, req Request) error {
+// services runs the services side by side, as far as their order allows. The errors are
+// in that order.
+func (e *Engine) services(ctx, after context.Context, req Request) []error {
+	sessions := e.selected()
+	before := e.before(sessions, req)
+	errs := make([]error, len(sessions))
+	ends := make([]chan struct{}, len(sessions))
+	for i := range ends {
+		ends[i] = make(chan struct{})
+	}
+	var wg sync.WaitGroup
+	for i, s := range sessions {
+		wg.Go(func() {
+			defer close(ends[i])
+			defer e.ended(s)
+			for _, j := range before[i] {
+				<-ends[j]
+			}
+			if ctx.Err() != nil {
+				s.status = Skipped
+				return
+			}
+			errs[i] = e.service(ctx, after, s, req)
+		})
+	}
+	wg.Wait()
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+// service runs one service: pre hooks, the command, and the hooks after it.
+func (e *Engine) service(ctx, after context.Context, s *session, req Request) error {
 	start := e.Now()
-	e.emit(ServiceStarted{Service: s.name(), Component: s.svc.Component.Str()})
-	err := e.around(ctx, s, req)
+	e.emit(ServiceStarted{Service: s.name(), Component: s.svc.Component.Str(), Of: len(e.selected())})
+	err := e.around(ctx, after, s, req)
 	if err != nil && s.svc.AllowFailure.Allows(req.Command, diag.ExitCode(err)) {
 		s.tolerated = true
 		e.emit(Warning{Pos: s.svc.Pos, Text: s.name() + " failed, which allow_failure tolerates: " + err.Error()})
@@ -81,8 +103,9 @@ func (e *Engine) turn(ctx context.Context, s *session, req Request) error {
 	return err
 }
 
-// around runs the command of one service between its hooks.
-func (e *Engine) around(ctx context.Context, s *session, req Request) error {
+// around runs the command of one service between its hooks. Those that tell of the end
+// run also after an interrupt, as long as the context after lasts.
+func (e *Engine) around(ctx, after context.Context, s *session, req Request) error {
 	if failed := e.failedDeps(s); len(failed) > 0 {
 		s.status = Skipped
 		return diag.At(s.svc.Pos, "%s was not tried: it needs %s", s.name(), strings.Join(failed, ", ")).WithCode(diag.ExitComponent)
@@ -91,9 +114,8 @@ func (e *Engine) around(ctx context.Context, s *session, req Request) error {
 	if err == nil {
 		err = e.act(ctx, s, req)
 	}
-	after := context.WithoutCancel(ctx)
 	if err == nil {
-		err = e.serviceHooks(after, s, req, app.Post)
+		err = e.serviceHooks(ctx, s, req, app.Post)
 	}
 	stage := app.Success
 	if err != nil {
@@ -118,15 +140,22 @@ func (e *Engine) failedDeps(s *session) []string {
 	return failed
 }
 
-// results tells how the services ended, in the order in which they ran.
-func (e *Engine) results() []ServiceResult {
-	var list []ServiceResult
-	for _, s := range e.order {
-		if s.selected && s.status != "" {
-			list = append(list, ServiceResult{Name: s.name(), Status: s.status, Output: s.result})
+// lingering is how long the hooks behind a command may go on after an interrupt.
+const lingering = 7 * time.Second
+
+// linger returns a context that ends some time after ctx does.
+func linger(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	after, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(context.Cause(ctx))
+		case <-after.Done():
 		}
-	}
-	return list
+	})
+	return after, func() { stop(); cancel(nil) }
 }
 
 func interrupted(ctx context.Context) error {

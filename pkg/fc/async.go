@@ -36,40 +36,48 @@ func (h asyncHandler) Create(ctx context.Context, want *resource.Resource) (*res
 	if err != nil {
 		return nil, err
 	}
-	if found != nil && !h.equals(found, want, want.Managed) {
+	switch {
+	case found != nil && h.created(found, want):
+		return found, nil
+	case found != nil:
 		return nil, &resource.Conflict{ID: want.ID}
 	}
-	if found != nil {
-		return found, nil
+	n, err := names(want.ID, 2)
+	if err != nil {
+		return nil, err
 	}
-	return h.put(ctx, want, "", want.Attrs, want.Managed)
+	whole := maps.Clone(want.Attrs)
+	if whole == nil {
+		whole = resource.Attributes{}
+	}
+	return h.create(ctx, want, maker{
+		create: func() (*client.Object, error) { return h.api.PutAsyncConfig(ctx, n[0], n[1], "", whole) },
+		found:  foundAsync, read: h.Read,
+	})
 }
 
 // Update sets the configuration, which the API replaces as a whole: the fields
 // named as they are wanted, all others as they were found.
 func (h asyncHandler) Update(ctx context.Context, want *resource.Resource, found *resource.Found, fields []string) (*resource.Found, error) {
-	whole := resource.Attributes{}
-	if found != nil {
-		whole = maps.Clone(found.Attrs)
+	now, err := h.unmoved(ctx, want.ID, found, h.Read)
+	switch {
+	case err != nil:
+		return nil, err
+	case now == nil:
+		return nil, &resource.Conflict{ID: want.ID}
 	}
+	whole := maps.Clone(found.Attrs)
 	for _, f := range fields {
 		delete(whole, f)
 		if v := want.Attrs[f]; v != nil {
 			whole[f] = h.keep(f, v, attrsOf(found)[f])
 		}
 	}
-	return h.put(ctx, want, etagOf(found), whole, fields)
-}
-
-func (h asyncHandler) put(ctx context.Context, want *resource.Resource, etag string, attrs resource.Attributes, fields []string) (*resource.Found, error) {
 	n, err := names(want.ID, 2)
 	if err != nil {
 		return nil, err
 	}
-	if attrs == nil {
-		attrs = resource.Attributes{}
-	}
-	o, err := h.api.PutAsyncConfig(ctx, n[0], n[1], etag, attrs)
+	o, err := h.api.PutAsyncConfig(ctx, n[0], n[1], etagOf(found), whole)
 	if err != nil {
 		return h.settle(ctx, want, fields, err, h.Read)
 	}
@@ -80,6 +88,9 @@ func (h asyncHandler) put(ctx context.Context, want *resource.Resource, etag str
 func (h asyncHandler) Delete(ctx context.Context, id resource.ID, found *resource.Found) error {
 	n, err := names(id, 2)
 	if err != nil {
+		return err
+	}
+	if now, err := h.unmoved(ctx, id, found, h.Read); err != nil || now == nil && found != nil {
 		return err
 	}
 	return deleted(id, h.api.DeleteAsyncConfig(ctx, n[0], n[1], "", etagOf(found)))

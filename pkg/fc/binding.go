@@ -37,26 +37,44 @@ func (h bindingHandler) Read(ctx context.Context, id resource.ID) (*resource.Fou
 	return foundBinding(ids), nil
 }
 
-// Create binds the service to all VPCs wanted.
+// Create binds the service to all VPCs wanted. When it is bound to others meanwhile,
+// that is a conflict.
 func (h bindingHandler) Create(ctx context.Context, want *resource.Resource) (*resource.Found, error) {
+	found, err := h.Read(ctx, want.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case found != nil && h.created(found, want):
+		return found, nil
+	case found != nil:
+		return nil, &resource.Conflict{ID: want.ID}
+	}
 	return h.bring(ctx, want.ID, nil, idsOf(want.Attrs))
 }
 
 // Update makes and removes the bindings that differ.
 func (h bindingHandler) Update(ctx context.Context, want *resource.Resource, found *resource.Found, _ []string) (*resource.Found, error) {
-	return h.bring(ctx, want.ID, idsOf(attrsOf(found)), idsOf(want.Attrs))
+	now, err := h.unmoved(ctx, want.ID, found, h.Read)
+	switch {
+	case err != nil:
+		return nil, err
+	case now == nil:
+		return nil, &resource.Conflict{ID: want.ID}
+	}
+	return h.bring(ctx, want.ID, idsOf(now.Attrs), idsOf(want.Attrs))
 }
 
 // Delete removes all bindings found.
 func (h bindingHandler) Delete(ctx context.Context, id resource.ID, found *resource.Found) error {
+	look := func() (*resource.Found, error) { return h.unmoved(ctx, id, found, h.Read) }
 	if found == nil {
-		online, err := h.Read(ctx, id)
-		if err != nil || online == nil {
-			return err
-		}
-		found = online
+		look = func() (*resource.Found, error) { return h.Read(ctx, id) }
 	}
-	_, err := h.bring(ctx, id, idsOf(found.Attrs), nil)
+	now, err := look()
+	if err != nil || now == nil {
+		return err
+	}
+	_, err = h.bring(ctx, id, idsOf(now.Attrs), nil)
 	return err
 }
 

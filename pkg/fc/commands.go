@@ -4,13 +4,15 @@ import (
 	"slices"
 
 	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/registry/acr"
 )
 
-// Commands lists what the component can do. plan, deploy and remove are run by the
-// engine, which adds its own flags.
+// Commands lists what the component can do. plan, deploy, rollback and remove are run
+// by the engine, which adds its own flags.
 func (c *Component) Commands() []component.Command {
 	return []component.Command{
-		planCommand(), deployCommand(), removeCommand(), c.infoCommand(), c.invokeCommand(),
+		planCommand(), deployCommand(), rollbackCommand(), removeCommand(), c.buildCommand(), c.infoCommand(), c.invokeCommand(),
+		c.publishCommand(), c.versionCommand(), c.aliasCommand(),
 	}
 }
 
@@ -36,6 +38,14 @@ func domainFlag() component.Flag {
 	return component.Flag{Name: "domain-name", Type: component.StringsFlag, Usage: "only this custom domain; can be repeated"}
 }
 
+func skipPushFlag() component.Flag {
+	return component.Flag{Name: "skip-push", Type: component.BoolFlag, Usage: "deploy the image that the registry has, and push none"}
+}
+
+func pushRegistryFlag() component.Flag {
+	return component.Flag{Name: "push-registry", Type: component.StringFlag, Usage: "push the image that was built over this network of the registry", Choices: []string{acr.PushInternet, acr.PushVPC}}
+}
+
 // deploySubs are the parts that can be deployed on their own.
 func deploySubs() []string { return []string{"", "all", "service", "function", "trigger", "domain"} }
 
@@ -55,10 +65,10 @@ func planCommand() component.Command {
 		Name:  "plan",
 		Short: "Show what a deploy or a removal would change, without changing anything",
 		Flags: selectors(
-			component.Flag{Name: "plan-type", Type: component.StringFlag, Usage: "what to plan (default deploy)", Choices: []string{"deploy", "remove"}},
+			component.Flag{Name: "plan-type", Type: component.StringFlag, Usage: "what to plan (default deploy)", Choices: []string{"deploy", "remove", "rollback"}},
 			component.Flag{Name: "sub-command", Type: component.StringFlag, Usage: "only this part", Choices: parts},
 			component.Flag{Name: "type", Type: component.StringFlag, Usage: "only the code, or all but the code", Choices: []string{"code", "config"}},
-			triggerFlag(), domainFlag(), qualifierFlag(),
+			triggerFlag(), domainFlag(), skipPushFlag(), pushRegistryFlag(), qualifierFlag(),
 		),
 		Examples: []string{"devs plan", "devs plan --plan-type remove", "devs plan --sub-command function"},
 	}
@@ -73,8 +83,7 @@ func deployCommand() component.Command {
 		Flags: selectors(
 			component.Flag{Name: "type", Type: component.StringFlag, Usage: "only the code, or all but the code, of what exists", Choices: []string{"code", "config"}},
 			triggerFlag(), domainFlag(),
-			component.Flag{Name: "skip-push", Type: component.BoolFlag, Usage: "do not push the image of a custom container"},
-			component.Flag{Name: "push-registry", Type: component.StringFlag, Usage: "registry to push to", Choices: []string{"acr-internet", "acr-vpc"}},
+			skipPushFlag(), pushRegistryFlag(),
 			qualifierFlag(),
 		),
 		Examples: []string{"devs deploy -y", "devs deploy function --type code --use-local", "devs deploy trigger --trigger-name web"},

@@ -258,7 +258,6 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"remove", []any{"sub", "alias"}, "remove alias is not supported yet"},
 		{"remove", []any{"sub", "layer"}, "remove layer is not supported yet"},
-		{"deploy", []any{"push-registry", "acr-vpc"}, "--push-registry is not supported yet"},
 		{"deploy", []any{"sub", "trigger", "trigger-name", []string{"wep"}}, `no trigger "wep"`},
 	} {
 		_, err := w.component().Desired(context.Background(), w.call(tt.command, webProps, tt.args...))
@@ -366,11 +365,21 @@ func TestWrongKey(t *testing.T) {
 
 func TestCommandsAreComplete(t *testing.T) {
 	for _, cmd := range New().Commands() {
-		engines := cmd.Name == "plan" || cmd.Name == "deploy" || cmd.Name == "remove"
+		engines := cmd.Name == "plan" || cmd.Name == "deploy" || cmd.Name == "rollback" || cmd.Name == "remove"
 		if (cmd.Run == nil) != engines || cmd.Short == "" {
 			t.Errorf("%s: Run %v", cmd.Name, cmd.Run != nil)
 		}
-		if _, err := component.ParseArgs(&cmd, nil, []string{"--region", "r", "--qualifier", "q"}); err != nil {
+		args := []string{"--region", "r", "--qualifier", "q"}
+		if cmd.Name == "build" || cmd.Name == "rollback" { // an image has no version of a function, and LATEST is what goes back
+			args = args[:2]
+		}
+		if len(cmd.Subs) > 0 && cmd.Subs[0] != "" { // of a service, which has no qualifier
+			args = append([]string{cmd.Subs[0]}, args[:2]...)
+		}
+		if cmd.Name == "publish" {
+			args = args[:2]
+		}
+		if _, err := component.ParseArgs(&cmd, nil, args); err != nil {
 			t.Errorf("%s: %v", cmd.Name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/devs/deploy/pkg/app"
 	"github.com/devs/deploy/pkg/archive"
@@ -36,7 +37,7 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 	}
 	pack := &packer{ctx: ctx, session: s}
 	resources, warnings, err := config.Resources(props.Options{
-		Command:      call.Command,
+		Command:      propsCommand(call.Command),
 		Sub:          call.Args.Sub,
 		Type:         call.Args.String("type"),
 		TriggerNames: call.Args.Strings("trigger-name"),
@@ -51,7 +52,16 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 	if err != nil {
 		return nil, errors.Join(err, pack.close())
 	}
-	yields := outputs{config: config, service: call.Service, names: call.Command == "remove", account: cred.AccountID, endpoint: cred.Endpoint}
+	if !namesOnly(call.Command) {
+		if err := s.pinImage(ctx, config, resources); err != nil {
+			return nil, errors.Join(err, pack.close())
+		}
+	}
+	holder, notes, err := s.holder(config)
+	if err != nil {
+		return nil, errors.Join(err, pack.close())
+	}
+	yields := outputs{config: config, service: call.Service, names: namesOnly(call.Command), account: cred.AccountID, endpoint: cred.Endpoint}
 	return &component.Desired{
 		Region:    config.Region,
 		Account:   cred.AccountID,
@@ -59,16 +69,27 @@ func (c *Component) Desired(ctx context.Context, call *component.Call) (*compone
 		Warnings:  append(warnings, pack.warnings...),
 		Outputs:   func(found map[resource.ID]*resource.Found) *app.Value { return yields.of(resources, found) },
 		Expected:  yields.expected(resources),
+		Holder:    holder,
+		Notes:     notes,
 		Close:     pack.close,
 	}, nil
 }
 
-// parse reads the props; of a removal, their names alone.
+// parse reads the props; of a removal or a rollback, their names alone.
 func (s *session) parse() (*props.Config, error) {
-	if s.call.Command != "remove" {
+	if !namesOnly(s.call.Command) {
 		return props.Parse(s.props)
 	}
 	return props.ParseNames(s.props)
+}
+
+// propsCommand returns the command as package props knows it, which tells removals from
+// all others.
+func propsCommand(command string) string {
+	if namesOnly(command) {
+		return "remove"
+	}
+	return command
 }
 
 // refuse tells of what the command line knows and devs does not do.
@@ -76,10 +97,6 @@ func refuse(call *component.Call) error {
 	if slices.Contains(notYet(), call.Args.Sub) {
 		return diag.Errorf("%s %s is not supported yet", call.Command, call.Args.Sub).WithCode(diag.ExitComponent).
 			WithHint("remove service --all deletes versions, aliases, provisioned instances and instance limits together with the service")
-	}
-	if call.Args.String("push-registry") != "" {
-		return diag.Errorf("--push-registry is not supported yet: devs does not push images").WithCode(diag.ExitComponent).
-			WithHint("push the image before the deploy and leave the flag out")
 	}
 	return nil
 }
@@ -124,6 +141,18 @@ func (p *packer) close() error {
 
 // payload is a package as the engine and the handlers see it.
 type payload struct{ *archive.Package }
+
+// Files lists the members of the package, those of a folder and of a package that was
+// built by others alike, without their contents.
+func (p payload) Files() []resource.CodeFile {
+	files := make([]resource.CodeFile, len(p.Entries))
+	for i, e := range p.Entries {
+		// Names need not be UTF-8, sizes in the directory of a zip need not be true.
+		files[i] = resource.CodeFile{Path: strings.ToValidUTF8(e.Path, "\uFFFD"), Size: max(e.Size, 0), CRC32: e.CRC32}
+	}
+	slices.SortStableFunc(files, func(a, b resource.CodeFile) int { return strings.Compare(a.Path, b.Path) })
+	return files
+}
 
 // Size returns the number of bytes.
 func (p payload) Size() int64 { return p.Package.Size }

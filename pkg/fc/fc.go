@@ -9,6 +9,8 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/fc/client"
@@ -24,9 +26,12 @@ const (
 	OnDemandKind  resource.Kind = "onDemand"  // service/function/qualifier
 )
 
-// Component is the component fc. It holds no state but connections: all that it
-// does is bound to the call.
-type Component struct{ cfg Config }
+// Component is the component fc. It holds no state but connections, and how many
+// calls may be under way on them: all that it does is bound to the call.
+type Component struct {
+	cfg    Config
+	limits *limits
+}
 
 // Config is what a Component can be told of the world.
 type Config struct {
@@ -37,6 +42,11 @@ type Config struct {
 	ReadFile func(name string) ([]byte, error)
 	// Retry says how often and how fast calls of the API are repeated.
 	Retry client.Retry
+	// Grace is how long a changing call is waited for after the run was interrupted;
+	// 0 means 7 s.
+	Grace time.Duration
+	// Sleep waits between the steps of a release; nil means by the clock.
+	Sleep func(ctx context.Context, d time.Duration) error
 	// Transport carries the calls of the API; nil makes one for the component.
 	Transport http.RoundTripper
 }
@@ -55,7 +65,40 @@ func NewWith(cfg Config) component.Component {
 	if cfg.Transport == nil {
 		cfg.Transport = client.NewTransport()
 	}
-	return &Component{cfg: cfg}
+	if cfg.Sleep == nil {
+		cfg.Sleep = sleep
+	}
+	return &Component{cfg: cfg, limits: &limits{retry: cfg.Retry, of: map[target]*client.Limiter{}}}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// target is what the cloud throttles as one.
+type target struct{ endpoint, account, region string }
+
+// limits are the limiters of the component, made when they are first needed.
+type limits struct {
+	retry client.Retry
+	mu    sync.Mutex
+	of    map[target]*client.Limiter
+}
+
+func (l *limits) get(t target, parallelism int) *client.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of[t] == nil {
+		l.of[t] = client.NewLimiter(parallelism, l.retry)
+	}
+	return l.of[t]
 }
 
 // Types returns the kinds with their handlers.

@@ -88,6 +88,9 @@ func (h functionHandler) Create(ctx context.Context, want *resource.Resource) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := prepare(ctx, want); err != nil {
+		return nil, err
+	}
 	full := body(want.Attrs, "functionName", n[1])
 	delete(full, "code")
 	checksum, err := addCode(full, want)
@@ -100,11 +103,24 @@ func (h functionHandler) Create(ctx context.Context, want *resource.Resource) (*
 	})
 }
 
+// prepare does what the resource asks for first.
+func prepare(ctx context.Context, want *resource.Resource) error {
+	if want.Prepare == nil {
+		return nil
+	}
+	return want.Prepare(ctx)
+}
+
 // Update changes the fields named; "code" sends the code package.
 func (h functionHandler) Update(ctx context.Context, want *resource.Resource, found *resource.Found, fields []string) (*resource.Found, error) {
 	n, err := names(want.ID, 2)
 	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(fields, "customContainerConfig") {
+		if err := prepare(ctx, want); err != nil {
+			return nil, err
+		}
 	}
 	config := slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return f == "code" })
 	changes, err := h.changes(want, found, config, functionEmpty())

@@ -106,12 +106,16 @@ type maker struct {
 	read   func(context.Context, resource.ID) (*resource.Found, error)
 }
 
+// createTries is how often something is created of which the cloud does not say
+// whether it was.
+const createTries = 4
+
 // create creates want. When it is unsure whether it was created, it is looked up,
 // and created once more when it is not there. When somebody else created it
 // meanwhile, that is a conflict.
 func (b base) create(ctx context.Context, want *resource.Resource, m maker) (*resource.Found, error) {
 	unsure := false
-	for attempt := 1; ; attempt++ {
+	for try := 1; ; try++ {
 		o, err := m.create()
 		if err == nil {
 			return m.found(o)
@@ -128,14 +132,24 @@ func (b base) create(ctx context.Context, want *resource.Resource, m maker) (*re
 		switch {
 		case readErr != nil:
 			return nil, errors.Join(explain(want.ID, err), readErr)
-		case found != nil && b.equals(found, want, want.Managed):
+		case found != nil && b.created(found, want):
 			return found, nil
 		case found != nil:
 			return nil, &resource.Conflict{ID: want.ID, Err: err}
-		case attempt == 2:
+		case try == createTries:
 			return nil, explain(want.ID, err)
 		}
+		if pauseErr := b.api.Pause(ctx, try); pauseErr != nil {
+			return nil, errors.Join(explain(want.ID, err), pauseErr)
+		}
 	}
+}
+
+// created reports whether what is online now is what was to be created. Code that came
+// from a bucket cannot be compared.
+func (b base) created(found *resource.Found, want *resource.Resource) bool {
+	diffs := b.schema.Compare(found.Attrs, want.Attrs, want.Managed)
+	return !slices.ContainsFunc(diffs, func(d resource.Difference) bool { return d.Field != "code" || want.Code != nil })
 }
 
 // settle decides about a failed update: when an attempt may have gone through
@@ -151,6 +165,25 @@ func (b base) settle(ctx context.Context, want *resource.Resource, fields []stri
 		}
 	}
 	return nil, explain(want.ID, err)
+}
+
+// unmoved reads a resource again of which the API gives no ETag, so that it would not
+// notice itself that somebody else changed it meanwhile. It returns nil when the
+// resource is gone.
+func (b base) unmoved(ctx context.Context, id resource.ID, found *resource.Found,
+	read func(context.Context, resource.ID) (*resource.Found, error),
+) (*resource.Found, error) {
+	if found == nil || found.ETag != "" {
+		return found, nil
+	}
+	now, err := read(ctx, id)
+	if err != nil || now == nil {
+		return nil, err
+	}
+	if len(b.schema.Compare(now.Attrs, found.Attrs, nil)) > 0 || len(b.schema.Compare(found.Attrs, now.Attrs, nil)) > 0 {
+		return nil, &resource.Conflict{ID: id}
+	}
+	return now, nil
 }
 
 func (b base) equals(found *resource.Found, want *resource.Resource, fields []string) bool {

@@ -84,7 +84,7 @@ func TestCreateIsSettledByReading(t *testing.T) {
 		w := newWorld(t)
 		w.setFault(on(99, "POST", "/services", broken))
 		w.took()
-		if err := create(w, "mine"); err == nil || len(w.took()) != 4 {
+		if err := create(w, "mine"); err == nil || len(w.took()) != 2*createTries {
 			t.Errorf("got %v", err)
 		}
 	})

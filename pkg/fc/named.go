@@ -54,7 +54,7 @@ func withNamed(v *app.Value, list, key string, names []string, auto string) *app
 // checkNamed refuses names of the command line when the props declare none at all:
 // only a removal needs no more than a name.
 func checkNamed(call *component.Call) error {
-	if call.Command == "remove" {
+	if namesOnly(call.Command) {
 		return nil
 	}
 	var errs []error

@@ -18,10 +18,11 @@ import (
 // session is one call with the props that it is about: those of the file with
 // what the command line gives in their place.
 type session struct {
-	cfg   Config
-	call  *component.Call
-	props *app.Value
-	cred  *credential.Credential // set by credential
+	cfg    Config
+	limits *limits
+	call   *component.Call
+	props  *app.Value
+	cred   *credential.Credential // set by credential
 }
 
 func (c *Component) open(call *component.Call) *session {
@@ -37,7 +38,7 @@ func (c *Component) open(call *component.Call) *session {
 		v = withNamed(v, "triggers", "name", args.Strings("trigger-name"), "")
 		v = withNamed(v, "customDomains", "domainName", args.Strings("domain-name"), call.AutoDomain)
 	}
-	return &session{cfg: c.cfg, call: call, props: v}
+	return &session{cfg: c.cfg, limits: c.limits, call: call, props: v}
 }
 
 // names returns the names in the props, of which the service must be there.
@@ -111,15 +112,18 @@ func (s *session) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	region := s.props.Get("region").Str()
 	return client.New(client.Config{
 		Endpoint:        cred.Endpoint,
 		AccountID:       cred.AccountID,
-		Region:          s.props.Get("region").Str(),
+		Region:          region,
 		AccessKeyID:     cred.AccessKeyID,
 		AccessKeySecret: cred.AccessKeySecret,
 		SecurityToken:   cred.SecurityToken,
 		UserAgent:       "devs",
 		Retry:           s.cfg.Retry,
+		Grace:           s.cfg.Grace,
+		Limiter:         s.limits.get(target{cred.Endpoint, cred.AccountID, region}, s.call.Parallelism),
 		Transport:       s.cfg.Transport,
 		Trace:           s.call.Trace,
 	})

@@ -15,17 +15,10 @@ import (
 // functions. Custom domains live in no service: only declared ones are removed.
 // Triggers that EventBridge made (with a | in the name) are left out.
 func (c *Component) Under(ctx context.Context, call *component.Call) ([]resource.ID, error) {
-	s := c.open(call)
-	names, err := s.names()
+	under, err := c.sweep(call)
 	if err != nil {
 		return nil, err
 	}
-	service := names.Service.Name
-	api, err := s.client()
-	if err != nil {
-		return nil, err
-	}
-	under := sweep{api: api, service: service}
 	for _, step := range []func(context.Context) error{
 		under.onDemand, under.provisions, under.aliases, under.versions, under.functions,
 	} {
@@ -34,10 +27,24 @@ func (c *Component) Under(ctx context.Context, call *component.Call) ([]resource
 			return nil, nil // the service is gone
 		}
 		if err != nil {
-			return nil, explain(resource.ID{Kind: props.ServiceKind, Name: service}, err)
+			return nil, explain(resource.ID{Kind: props.ServiceKind, Name: under.service}, err)
 		}
 	}
 	return under.ids, nil
+}
+
+// sweep begins to collect what lives in the service of the call.
+func (c *Component) sweep(call *component.Call) (*sweep, error) {
+	s := c.open(call)
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	api, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	return &sweep{api: api, service: names.Service.Name}, nil
 }
 
 // sweep collects what lives in a service.

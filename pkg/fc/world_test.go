@@ -25,6 +25,7 @@ import (
 	"github.com/devs/deploy/pkg/resource"
 	"github.com/devs/deploy/pkg/runner"
 	"github.com/devs/deploy/pkg/secret"
+	"github.com/devs/deploy/pkg/state"
 )
 
 // canary is the access key secret of all tests: it may appear nowhere.
@@ -220,7 +221,7 @@ func (w *world) bring(call *component.Call) ([]*plan.Change, *app.Value, error) 
 			return nil, nil, err
 		}
 		all[r.ID] = found
-		changes = append(changes, plan.New(types[r.Kind].Schema, found, r))
+		changes = append(changes, plan.New(types[r.Kind].Schema, state.Recorded{}, found, r))
 	}
 	order := slices.Clone(changes)
 	if call.Command == "remove" {

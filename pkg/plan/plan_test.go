@@ -8,6 +8,7 @@ import (
 	"github.com/devs/deploy/pkg/plan"
 	"github.com/devs/deploy/pkg/resource"
 	"github.com/devs/deploy/pkg/secret"
+	"github.com/devs/deploy/pkg/state"
 )
 
 func TestNew(t *testing.T) {
@@ -36,7 +37,7 @@ func TestNew(t *testing.T) {
 		{"gone from the file", found(attrs("a", "1")), resource.Resource{Absent: true}, plan.Delete, []string{"a"}},
 		{"only some fields", found(attrs("a", "1", "b", "2")), resource.Resource{Attrs: attrs("a", "9", "b", "9"), Managed: []string{"b"}}, plan.Update, []string{"b"}},
 	} {
-		got := plan.New(schema, c.found, &c.want)
+		got := plan.New(schema, state.Recorded{}, c.found, &c.want)
 		if got.Action != c.action {
 			t.Errorf("%s: got %s, want %s", c.name, got.Action, c.action)
 		}
@@ -58,7 +59,7 @@ func TestDecide(t *testing.T) {
 		{plan.Delete, plan.Refuse, plan.Apply, plan.Leave},
 	} {
 		for policy, want := range map[plan.Policy]plan.Decision{plan.Fail: c.fail, plan.Local: c.local, plan.Remote: c.remote} {
-			if got := plan.Decide(c.action, policy); got != want {
+			if got := plan.Decide(&plan.Change{Action: c.action, Drift: plan.Unrecorded}, policy); got != want {
 				t.Errorf("%s with %s: got %s, want %s", c.action, policy, got, want)
 			}
 		}

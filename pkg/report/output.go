@@ -9,6 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/secret"
 )
 
@@ -21,11 +22,13 @@ const (
 	JSON    Format = "json"    // indented
 	YAML    Format = "yaml"
 	Raw     Format = "raw" // compact JSON; a text alone is written as it is
+	// Markdown is for pull requests; only plans have it.
+	Markdown Format = "markdown"
 )
 
 // Formats lists the formats, for help texts and for checking.
 func Formats() []string {
-	return []string{string(Default), string(JSON), string(YAML), string(Raw)}
+	return []string{string(Default), string(JSON), string(YAML), string(Raw), string(Markdown)}
 }
 
 // Output returns v in the format. The order of maps is kept, secrets are ***.
@@ -34,6 +37,8 @@ func Output(v *app.Value, format Format) ([]byte, error) {
 		return []byte(v.Str()), nil
 	}
 	switch format {
+	case Markdown:
+		return nil, diag.Errorf("only a plan can be written as Markdown").WithHint("leave -o markdown out, or use -o json")
 	case JSON, Raw:
 		data, err := jsonOf(v)
 		if err != nil {

@@ -1,24 +1,27 @@
-// Package report renders plans and results: text, JSON and YAML. Its functions are
-// pure; it knows no terminal and no CI.
+// Package report renders plans and results: text, Markdown, JSON and YAML. Its
+// functions are pure; it knows no terminal and no CI.
 package report
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/devs/deploy/pkg/plan"
-	"github.com/devs/deploy/pkg/resource"
-	"github.com/devs/deploy/pkg/secret"
 )
 
 var marks = map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Replace: "!", plan.Delete: "-", plan.None: "="}
 
-// PlanText returns p as people read it, with a line of counts at the end.
+// PlanText returns p as people read it, with a line of counts at the end. Behind each
+// difference stands where it comes from: the file (ours), somebody else (drifted
+// online), both, or not known.
 func PlanText(p *plan.Plan) string {
 	var b strings.Builder
 	for _, s := range p.Services {
 		b.WriteString(ServiceText(s))
+	}
+	for _, line := range droppedLines(p) {
+		b.WriteString(line + "\n")
 	}
 	b.WriteString(countsLine(p) + "\n")
 	return b.String()
@@ -27,46 +30,152 @@ func PlanText(p *plan.Plan) string {
 // ServiceText returns the plan of one service.
 func ServiceText(s *plan.Service) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)\n", orDash(s.Name), s.Region)
+	b.WriteString(serviceLine(s) + "\n")
 	for _, c := range s.Changes {
-		if c.Action == plan.None && c.Found == nil {
-			continue // absent, and wanted so
-		}
-		fmt.Fprintf(&b, "  %s %s%s\n", marks[c.Action], c.Resource, note(c))
-		if c.Action == plan.Delete || c.Action == plan.None {
-			continue
-		}
-		for _, d := range c.Fields {
-			fmt.Fprintf(&b, "      %s\n", fieldLine(c.Action, d))
+		if isShown(c) {
+			b.WriteString(indent(ChangeText(c), "  "))
 		}
 	}
 	return b.String()
 }
 
-func note(c *plan.Change) string {
-	switch {
-	case c.Action == plan.None:
-		return " (no change)"
-	case c.Decision == plan.Leave:
-		return " (differs; left as it is online)"
-	case c.Decision == plan.Refuse:
-		return " (differs; deploy asks for --use-local or --use-remote)"
-	case c.Action == plan.Replace:
-		return " (replaced: a field that cannot be changed differs)"
+// ChangeText returns the plan of one resource, without indentation.
+func ChangeText(c *plan.Change) string {
+	var b strings.Builder
+	b.WriteString(marks[c.Action] + " " + clean(c.Resource.String()) + note(c) + "\n")
+	for _, line := range changeLines(c) {
+		b.WriteString("    " + line + "\n")
 	}
-	return ""
+	return b.String()
 }
 
-func fieldLine(a plan.Action, d resource.Difference) string {
-	_, oldSecret := d.Old.(secret.String)
-	_, newSecret := d.New.(secret.String)
-	switch {
-	case a == plan.Create:
-		return d.Path + ": " + plan.Show(d.New)
-	case oldSecret && newSecret:
-		return d.Path + ": (secret, changed)"
+// isShown is false for what is absent, and wanted so.
+func isShown(c *plan.Change) bool { return c.Action != plan.None || c.Found != nil }
+
+func serviceLine(s *plan.Service) string { return clean(orDash(s.Name) + " (" + s.Region + ")") }
+
+// note says what is special about a change.
+func note(c *plan.Change) string {
+	var parts []string
+	add := func(when bool, text string) {
+		if when {
+			parts = append(parts, text)
+		}
 	}
-	return d.Path + ": " + plan.Show(d.Old) + " => " + plan.Show(d.New)
+	add(c.Action == plan.None, "no change")
+	add(c.Action == plan.Create && c.Drift == plan.Gone, "deleted online since it was deployed")
+	add(c.Note != "", clean(c.Note))
+	add(c.Pruned, "no longer in the file")
+	add(c.Drift == plan.Moved, "drifted online")
+	add(c.Drift == plan.Unrecorded && c.Found != nil, "record unknown")
+	add(c.Action == plan.Replace && c.Decision != plan.Leave, "replaced: a field that cannot be changed differs")
+	add(c.Decision == plan.Leave, "differs; left as it is online")
+	add(c.Decision == plan.Refuse, "differs; deploy asks for --use-local or --use-remote")
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
+}
+
+// changeLines returns a line for each difference, for what changed online without
+// being one, and for the code.
+func changeLines(c *plan.Change) []string {
+	var lines []string
+	code := c.Code != nil
+	for _, f := range c.Fields {
+		switch {
+		case c.Action == plan.Delete && (f.Origin == plan.Ours || c.Drift != plan.Moved):
+		case c.Code != nil && (f.Path == "code.checksum" || f.Path == "code.size"):
+			if code {
+				lines = append(lines, codeLine(c, f.Origin))
+				lines = append(lines, fileLines(c.Files)...)
+			}
+			code = false
+		default:
+			lines = append(lines, fieldLine(c.Action, f))
+		}
+	}
+	for _, path := range c.Converged {
+		lines = append(lines, clean(path)+": changed online; the file agrees [converged]")
+	}
+	return lines
+}
+
+func fieldLine(a plan.Action, f plan.Field) string {
+	text := f.Text()
+	switch a {
+	case plan.Create:
+		text = plan.Show(f.New)
+	case plan.Delete:
+		text = plan.Show(f.Old)
+	}
+	return clean(f.Path+": "+text) + f.Origin.Mark()
+}
+
+func codeLine(c *plan.Change, o plan.Origin) string {
+	line := "code: " + packageText(c.Code.NewSize, c.Code.NewSum)
+	if c.Action != plan.Create {
+		line = "code: " + packageText(c.Code.OldSize, c.Code.OldSum) + " => " + packageText(c.Code.NewSize, c.Code.NewSum)
+	}
+	return line + o.Mark()
+}
+
+func packageText(size int64, sum string) string {
+	switch {
+	case sum == "":
+		return "(not known)"
+	case size == 0:
+		return "checksum " + clean(sum)
+	}
+	return sizeText(size) + ", checksum " + clean(sum)
+}
+
+// sizeText returns a size in bytes for people.
+func sizeText(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+// maxFiles is how many files of a code package are named.
+const maxFiles = 10
+
+func fileLines(f *plan.FileChanges) []string {
+	if f == nil {
+		return nil
+	}
+	var lines []string
+	for _, kind := range []struct {
+		mark  string
+		paths []string
+	}{{"+", f.Added}, {"-", f.Removed}, {"~", f.Changed}} {
+		for _, path := range kind.paths {
+			lines = append(lines, "  "+kind.mark+" "+clean(path))
+		}
+	}
+	if more := len(lines) - maxFiles; more > 0 {
+		lines = append(lines[:maxFiles], fmt.Sprintf("  and %d more", more))
+	}
+	return lines
+}
+
+// droppedLines names what was deployed and is no longer in the file.
+func droppedLines(p *plan.Plan) []string {
+	if len(p.Dropped) == 0 && p.Forgotten == 0 {
+		return nil
+	}
+	lines := []string{"No longer in the file, and left online (deploy with --prune to delete):"}
+	for _, d := range p.Dropped {
+		lines = append(lines, "  "+clean(d.ID.String()+" ("+orDash(d.Service)+")"))
+	}
+	if p.Forgotten > 0 {
+		lines = append(lines, fmt.Sprintf("  %d recorded under names that are not known here", p.Forgotten))
+	}
+	return lines
 }
 
 func countsLine(p *plan.Plan) string {
@@ -79,8 +188,11 @@ func countsLine(p *plan.Plan) string {
 		return "Nothing to do." + left
 	}
 	verb := "Plan"
-	if p.Command == "remove" {
+	switch p.Command {
+	case "remove":
 		verb = "Removal"
+	case "rollback":
+		verb = "Rollback"
 	}
 	line := fmt.Sprintf("%s: %d to create, %d to update, %d to delete", verb, n.Create, n.Update, n.Delete)
 	if n.Replace > 0 {
@@ -96,61 +208,34 @@ func orDash(s string) string {
 	return s
 }
 
-// The JSON form of a plan. Field names are part of the product's interface.
-type planJSON struct {
-	App      string        `json:"app"`
-	Command  string        `json:"command"`
-	Counts   countsJSON    `json:"counts"`
-	Services []serviceJSON `json:"services"`
-}
-
-type countsJSON struct {
-	Create    int `json:"create"`
-	Update    int `json:"update"`
-	Replace   int `json:"replace"`
-	Delete    int `json:"delete"`
-	Left      int `json:"left"`
-	Unchanged int `json:"unchanged"`
-}
-
-type serviceJSON struct {
-	Name    string       `json:"name"`
-	Region  string       `json:"region"`
-	Changes []changeJSON `json:"changes"`
-}
-
-type changeJSON struct {
-	Kind     string      `json:"kind"`
-	Name     string      `json:"name"`
-	Action   string      `json:"action"`
-	Decision string      `json:"decision"`
-	Place    string      `json:"place,omitempty"`
-	Fields   []fieldJSON `json:"fields,omitempty"`
-}
-
-type fieldJSON struct {
-	Path string `json:"path"`
-	Old  any    `json:"old"`
-	New  any    `json:"new"`
-}
-
-// PlanJSON returns p as indented JSON. Secrets are ***.
-func PlanJSON(p *plan.Plan) ([]byte, error) {
-	n := p.Counts()
-	out := planJSON{App: p.App, Command: p.Command, Counts: countsJSON{n.Create, n.Update, n.Replace, n.Delete, n.Left, n.None}, Services: []serviceJSON{}}
-	for _, s := range p.Services {
-		svc := serviceJSON{Name: s.Name, Region: s.Region, Changes: []changeJSON{}}
-		for _, c := range s.Changes {
-			if c.Action == plan.None && c.Found == nil {
-				continue
-			}
-			change := changeJSON{Kind: string(c.Resource.Kind), Name: c.Resource.Name, Action: string(c.Action), Decision: string(c.Decision), Place: c.Pos.String()}
-			for _, d := range c.Fields {
-				change.Fields = append(change.Fields, fieldJSON{d.Path, d.Old, d.New})
-			}
-			svc.Changes = append(svc.Changes, change)
+func indent(text, by string) string {
+	lines := strings.SplitAfter(text, "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = by + line
 		}
-		out.Services = append(out.Services, svc)
 	}
-	return json.MarshalIndent(out, "", "  ")
+	return strings.Join(lines, "")
+}
+
+// clean makes the characters visible that a terminal or a browser would act on:
+// controls, and those that turn the direction of the text around.
+func clean(text string) string {
+	if !strings.ContainsFunc(text, isControl) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if isControl(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func isControl(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || slices.Contains([]rune("\u061c\u200e\u200f\u2028\u2029"), r) ||
+		r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

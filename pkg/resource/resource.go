@@ -45,6 +45,10 @@ type Resource struct {
 	// Code is the payload behind the attribute "code", nil when there is none.
 	Code Payload
 
+	// Prepare has to be done before the resource is made or changed, such as the push
+	// of an image; nil when there is nothing. Handlers call it.
+	Prepare func(context.Context) error `json:"-"`
+
 	// Absent is set for a resource that the file says must not be there: when it
 	// is found, it is deleted.
 	Absent bool
@@ -55,6 +59,19 @@ type Payload interface {
 	Open() (io.ReadCloser, error)
 	Size() int64      // bytes
 	Checksum() string // as the cloud's API gives it
+}
+
+// Lister is a Payload that knows its files.
+type Lister interface {
+	// Files lists them, sorted by path.
+	Files() []CodeFile
+}
+
+// CodeFile is one file of a code package.
+type CodeFile struct {
+	Path  string `json:"path"`
+	Size  int64  `json:"size"` // bytes
+	CRC32 uint32 `json:"crc32"`
 }
 
 // Found is a resource as the cloud has it.

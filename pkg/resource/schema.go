@@ -287,6 +287,25 @@ func (s Schema) compare(field, path string, old, new any, defaults bool, diffs *
 	*diffs = append(*diffs, Difference{Path: path, Field: field, Old: old, New: new, Immutable: rule.Immutable || s.rule(field).Immutable})
 }
 
+// Differing returns the paths in which two states of a resource differ, sorted. None of
+// them is what a file wants: nothing is kept. States whose secrets are sealed compare
+// with each other as well.
+func (s Schema) Differing(a, b Attributes) []string {
+	x, y := s.top(a, false), s.top(b, false)
+	var diffs []Difference
+	for _, key := range keysOf(x, y) {
+		s.compare(key, key, x[key], y[key], true, &diffs)
+	}
+	paths := make([]string, len(diffs))
+	for i, d := range diffs {
+		paths[i] = d.Path
+	}
+	return paths
+}
+
+// Conceal returns a value of a difference with every leaf as a secret; nil stays nil.
+func Conceal(v any) any { return conceal(v) }
+
 // holdsSecret reports whether v is or contains a secret.
 func holdsSecret(v any) bool {
 	switch x := v.(type) {

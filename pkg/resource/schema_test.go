@@ -107,3 +107,22 @@ func TestImmutable(t *testing.T) {
 		}
 	}
 }
+
+// TestDiffering checks that two states that are not a file compare as they are: nothing
+// is kept, and texts that stand for secrets compare with each other.
+func TestDiffering(t *testing.T) {
+	s := resource.Schema{"i": {KeepUnset: true}, "n": {Default: int64(3), Number: true}, "set": {Set: true}, "id": {Ignore: true}, "env.*": {Secret: true}}
+	a := resource.Attributes{"i": true, "n": 3, "set": []any{"b", "a"}, "id": "1", "env": map[string]any{"A": "sealed:1", "B": "sealed:2"}}
+	b := resource.Attributes{"set": []any{"a", "b"}, "id": "2", "env": map[string]any{"A": "sealed:1", "B": "sealed:3"}}
+	for _, got := range [][]string{s.Differing(a, b), s.Differing(b, a)} {
+		if d := cmp.Diff([]string{"env.B", "i"}, got); d != "" {
+			t.Error(d)
+		}
+	}
+	if got := s.Differing(nil, a); len(got) != 4 {
+		t.Errorf("against nothing: %v", got)
+	}
+	if got := fmt.Sprint(resource.Conceal([]any{"canary", nil, map[string]any{"a": 4711}})); strings.Contains(got, "canary") || strings.Contains(got, "4711") {
+		t.Error(got)
+	}
+}

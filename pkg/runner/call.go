@@ -48,7 +48,7 @@ func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, e
 	bounded, cancel := inst.bound(ctx, rq.limit)
 	defer cancel()
 	start, mark := p.cfg.Now(), inst.log.mark()
-	if inst.kind != custom { // what was printed while it started or idled belongs to this request
+	if inst.kind.bridge() { // what was printed while it started or idled belongs to this request
 		mark = inst.logged
 	}
 	body, failed, err := inst.exchange(bounded, rq)
@@ -67,7 +67,7 @@ func (p *Pool) call(ctx context.Context, inst *instance, rq request) (*Result, e
 	res.Duration = p.cfg.Now().Sub(start)
 	inst.log.sync()
 	res.Log = inst.log.since(mark)
-	if inst.kind != custom && rq.path == pathInvoke {
+	if inst.kind.bridge() && rq.path == pathInvoke {
 		inst.logged = inst.log.mark()
 	}
 	res.MemoryMB = int((inst.peak() + 1<<20 - 1) >> 20)
@@ -109,7 +109,7 @@ func (i *instance) bound(parent context.Context, limit time.Duration) (context.C
 		select {
 		case <-ctx.Done():
 			return
-		case <-i.proc.done:
+		case <-i.proc.over():
 		}
 		select {
 		case <-ctx.Done():
@@ -125,13 +125,17 @@ func (i *instance) bound(parent context.Context, limit time.Duration) (context.C
 func (p *Pool) diagnose(bounded, parent context.Context, inst *instance, rq request, start time.Time, err error) (string, error) {
 	timedOut := context.Cause(bounded) == errTimeout
 	if !timedOut && parent.Err() == nil && !errors.Is(err, errTooLarge) {
+		patience := time.Second
+		if inst.kind.contained() { // there is more to end
+			patience = 5 * time.Second
+		}
 		select { // the end of a connection is seen before the end of its process
-		case <-inst.proc.done:
-		case <-time.After(time.Second):
+		case <-inst.proc.over():
+		case <-time.After(patience):
 		}
 	}
-	exited := inst.proc.ended()
-	if timedOut || exited || inst.kind != custom { // a server survives the loss of one connection
+	exited := over(inst.proc)
+	if timedOut || exited || inst.kind.bridge() { // a server survives the loss of one connection
 		p.discard(inst)
 	}
 	switch {
@@ -169,15 +173,12 @@ func timeoutMessage(inst *instance, rq request) string {
 
 func exitMessage(inst *instance, after time.Duration) string {
 	return fmt.Sprintf("Process exited unexpectedly before completing request (duration: %dms, maxMemoryUsage: %.2fMB, %s)",
-		after.Milliseconds(), float64(inst.peak())/(1<<20), inst.proc.state)
+		after.Milliseconds(), float64(inst.peak())/(1<<20), inst.proc.how())
 }
 
 // peak returns the most memory that the instance used so far, in bytes.
 func (i *instance) peak() int64 {
-	if i.proc.ended() {
-		return peakAfter(i.proc.state)
-	}
-	return peakMemory(i.proc.pid)
+	return i.proc.peak()
 }
 
 func errorBody(message string) []byte {

@@ -1,11 +1,14 @@
 package runner
 
 import (
+	"context"
 	"crypto/rand"
 	"os"
 	"os/exec"
 	"sync"
 	"time"
+
+	"github.com/devs/deploy/pkg/image/sandbox"
 )
 
 // Config is what a Pool takes from outside. The zero value of a field means its
@@ -25,11 +28,15 @@ type Config struct {
 	// NewID makes instance ids, unique and unguessable; the default is random.
 	NewID func() string
 
-	MaxInstances int           // instances of one key at the same time, default 4; a custom runtime has one
+	MaxInstances int           // instances of one key at the same time, default 4; a server has one
 	IdleTimeout  time.Duration // after which an unused instance ends, default 5 minutes
 	KillGrace    time.Duration // between SIGTERM and SIGKILL, default 2 seconds
 	StartTimeout time.Duration // for a process to load its code or to answer on its port, default 120 seconds
 	PortWait     time.Duration // for a port that another function's busy instance holds, default 10 seconds
+
+	// Sandbox is how images of custom-container functions are run; its LookPath and
+	// TempDir are those of the pool when they are not set.
+	Sandbox sandbox.Config
 
 	// Log takes remarks for the user, one line each; may be nil.
 	Log func(line string)
@@ -52,6 +59,12 @@ func (c Config) withDefaults() Config {
 	if c.NewID == nil {
 		c.NewID = rand.Text
 	}
+	if c.Sandbox.LookPath == nil {
+		c.Sandbox.LookPath = c.LookPath
+	}
+	if c.Sandbox.TempDir == "" {
+		c.Sandbox.TempDir = c.Dir
+	}
 	if c.MaxInstances <= 0 {
 		c.MaxInstances = 4
 	}
@@ -71,12 +84,18 @@ func (c Config) withDefaults() Config {
 
 // New returns a Pool without instances. It starts nothing until the first call.
 func New(cfg Config) *Pool {
+	cfg = cfg.withDefaults()
+	life, cancel := context.WithCancel(context.Background())
 	return &Pool{
-		cfg:       cfg.withDefaults(),
+		cfg:       cfg,
 		changed:   make(chan struct{}),
 		instances: map[string][]*instance{},
 		found:     map[string]interpreter{},
 		noted:     map[string]bool{},
+		images:    map[string][]*unpacked{},
+		life:      life,
+		cancel:    cancel,
+		box:       sync.OnceValue(func() *sandbox.Sandbox { return sandbox.Probe(cfg.Sandbox) }),
 		watch:     &watchdog{},
 		setup:     &sync.Once{},
 	}

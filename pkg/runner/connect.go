@@ -17,9 +17,13 @@ import (
 const serverIdle = 3 * time.Second
 
 // connect sets how requests reach the instance: its port, or for a bridge a
-// channel that the process inherits as descriptor 3.
+// channel that the process of cmd inherits as descriptor 3.
 func (p *Pool) connect(inst *instance, cmd *exec.Cmd) error {
-	if inst.kind == custom {
+	if inst.kind == job { // nothing is asked of it
+		inst.close = func() {}
+		return nil
+	}
+	if inst.kind.server() {
 		tr := newTransport(dialLocal(inst.port), serverIdle)
 		inst.rt, inst.close = tr, tr.CloseIdleConnections
 		return nil

@@ -64,8 +64,8 @@ func (p *Pool) awaitPort(ctx context.Context, inst *instance) (*Result, error) {
 		}
 		message := ""
 		select {
-		case <-inst.proc.done:
-			message = fmt.Sprintf("Process exited unexpectedly before it listened on port %d (%s)", inst.port, inst.proc.state)
+		case <-inst.proc.over():
+			message = fmt.Sprintf("Process exited unexpectedly before it listened on port %d (%s)", inst.port, inst.proc.how())
 		case <-bounded.Done():
 			p.discard(inst)
 			if ctx.Err() != nil {

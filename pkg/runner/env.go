@@ -72,7 +72,7 @@ func platform(inst *instance) map[string]string {
 		"FC_VERSION_ID":           fn.VersionID,
 		"FC_RUNTIME":              fn.Runtime,
 	}
-	if inst.kind == custom {
+	if inst.kind.server() {
 		env["FC_SERVER_PORT"] = strconv.Itoa(inst.port)
 		env["FC_CUSTOM_LISTEN_PORT"] = strconv.Itoa(inst.port)
 	}

@@ -32,7 +32,12 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request, fn Function, re
 		writeProblem(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", errBody)
 		return
 	}
-	inst, failed, err := p.acquire(r.Context(), fn, requestID)
+	if fn.RunOnce {
+		writeProblem(w, http.StatusBadRequest, "InvalidArgument", diag.Errorf(
+			"function %s has webServerMode false: it runs for events, and takes no HTTP requests", fn.FuncName))
+		return
+	}
+	inst, failed, err := p.acquire(r.Context(), fn, requestID, nil)
 	if err != nil {
 		writeProblem(w, http.StatusBadGateway, "FunctionNotStarted", err)
 		return
@@ -44,7 +49,7 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request, fn Function, re
 	ex := &httpExchange{pool: p, inst: inst, client: r, start: p.cfg.Now(), base: base,
 		rq: request{id: requestID, path: pathHTTP, limit: orDefault(fn.Timeout)}}
 	// A bridge whose answer was not read to its end is of no more use.
-	defer func() { p.release(inst, inst.kind == custom || ex.complete) }()
+	defer func() { p.release(inst, inst.kind.server() || ex.complete) }()
 	ex.serve(w)
 }
 
@@ -68,7 +73,7 @@ func (ex *httpExchange) serve(w http.ResponseWriter) {
 	ex.ctx = ctx
 	out := ex.client.WithContext(ctx)
 	out.Body = http.MaxBytesReader(w, ex.client.Body, maxHTTP)
-	if out.ContentLength < 0 && ex.inst.kind != custom { // bridges need to know the length
+	if out.ContentLength < 0 && ex.inst.kind.bridge() { // bridges need to know the length
 		whole, err := io.ReadAll(out.Body)
 		if err != nil {
 			ex.complete = true // the instance knows nothing of it
@@ -87,7 +92,7 @@ func (ex *httpExchange) serve(w http.ResponseWriter) {
 		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, err error) { ex.fail(w, err) },
 	}
 	defer func() { // also when an answer breaks off, which panics
-		if ex.inst.kind != custom {
+		if ex.inst.kind.bridge() {
 			ex.inst.logged = ex.inst.log.mark()
 		}
 		if context.Cause(ctx) == errTimeout {
@@ -138,7 +143,7 @@ func (ex *httpExchange) rewrite(pr *httputil.ProxyRequest) {
 	if ex.base != "" {
 		out.Header.Set("X-Fc-Base-Path", ex.base)
 	}
-	if ex.inst.kind != custom {
+	if ex.inst.kind.bridge() {
 		out.Header.Set("X-Fc-Client-Ip", clientIP(pr.In))
 		out.Header.Set("X-Fc-Scheme", scheme(pr.In))
 	}

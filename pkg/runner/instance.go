@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,15 +16,18 @@ type instance struct {
 	id   string
 	fn   Function
 	kind kind
-	port int // of a custom runtime
+	port int // of a server
 
-	dir    string // its HOME and TMPDIR
-	proc   *process
+	dir    string // its HOME and TMPDIR; "" for images
+	proc   proc
 	log    *logPipe
 	logged int64 // how far the log was given out; belongs to the one user of a bridge
 	rt     http.RoundTripper
 	close  func()      // ends the connections
 	cut    func() bool // reports whether the only connection was closed
+
+	event    []byte    // of a function that runs once
+	unpacked *unpacked // the image, once it runs
 
 	ended     chan struct{} // closed when nothing is left of it
 	closeOnce sync.Once
@@ -34,22 +36,23 @@ type instance struct {
 	active  int // requests in it
 	ready   bool
 	retired bool // takes no more requests
+	gone    bool // its function has changed or is no more
 	idle    *time.Timer
 }
 
 // newInstance returns an instance that is not started yet and has one user.
-func (p *Pool) newInstance(fn Function, kind kind) *instance {
-	inst := &instance{id: "c-" + p.cfg.NewID(), fn: fn, kind: kind, active: 1, ended: make(chan struct{})}
-	if kind == custom {
+func (p *Pool) newInstance(fn Function, kind kind, event []byte) *instance {
+	inst := &instance{id: "c-" + p.cfg.NewID(), fn: fn, kind: kind, active: 1, event: event, ended: make(chan struct{})}
+	if kind.server() {
 		inst.port = fn.port()
 	}
 	return inst
 }
 
 // limit is how many requests the instance takes at once. Bridges serve one at a
-// time; a custom runtime is a server, and has one instance for all requests.
+// time; a custom runtime or container is a server, and has one instance for all.
 func (i *instance) limit() int {
-	if i.kind == custom {
+	if i.kind.server() {
 		return math.MaxInt
 	}
 	return 1
@@ -80,7 +83,7 @@ func (i *instance) dead() bool {
 	if i.proc == nil {
 		return false
 	}
-	return i.proc.ended() || i.cut != nil && i.cut()
+	return over(i.proc) || i.cut != nil && i.cut()
 }
 
 // start runs the process, waits until it can take requests, and initializes it.
@@ -89,11 +92,17 @@ func (p *Pool) start(ctx context.Context, inst *instance, requestID string) (*Re
 	if err := p.spawn(ctx, inst); err != nil {
 		return nil, err
 	}
+	if inst.kind == job { // it runs, and is for nobody else
+		return nil, nil
+	}
 	res, err := p.load(ctx, inst, requestID)
 	if err == nil && res == nil && inst.fn.Init != "" {
 		res, err = p.call(ctx, inst, request{id: requestID, path: pathInitialize, limit: orDefault(inst.fn.InitTimeout)})
 	}
 	if err != nil || (res != nil && res.ErrorType != "") {
+		return res, err
+	}
+	if res, err := p.awaitHealthy(ctx, inst); res != nil || err != nil {
 		return res, err
 	}
 	p.mu.Lock()
@@ -107,6 +116,9 @@ func (p *Pool) start(ctx context.Context, inst *instance, requestID string) (*Re
 func (p *Pool) spawn(ctx context.Context, inst *instance) (err error) {
 	if err := p.prepare(); err != nil {
 		return err
+	}
+	if inst.kind.contained() {
+		return p.spawnContained(ctx, inst)
 	}
 	inst.dir = filepath.Join(p.dir, inst.id)
 	defer func() {
@@ -127,12 +139,15 @@ func (p *Pool) spawn(ctx context.Context, inst *instance) (err error) {
 	if err := p.connect(inst, cmd); err != nil {
 		return err
 	}
-	return p.launch(inst, cmd)
+	defer closeFiles(cmd.ExtraFiles)
+	return p.launch(inst, func(out *os.File) (proc, error) {
+		cmd.Stdout, cmd.Stderr = out, out
+		return startProcess(cmd, p.watch)
+	})
 }
 
-// launch starts cmd as the instance's process, unless the pool was closed.
-func (p *Pool) launch(inst *instance, cmd *exec.Cmd) error {
-	defer closeFiles(cmd.ExtraFiles)
+// launch starts what runs the instance, unless the pool was closed.
+func (p *Pool) launch(inst *instance, start func(out *os.File) (proc, error)) error {
 	var output func([]byte)
 	if p.cfg.Output != nil {
 		output = func(text []byte) { p.cfg.Output(inst.fn.Key, inst.id, text) }
@@ -142,12 +157,13 @@ func (p *Pool) launch(inst *instance, cmd *exec.Cmd) error {
 		inst.close()
 		return err
 	}
-	cmd.Stdout, cmd.Stderr = log.w, log.w
 	p.mu.Lock()
 	if p.closed {
 		err = errClosed
+	} else if started, failed := start(log.w); failed != nil {
+		err = failed
 	} else {
-		inst.proc, err = startProcess(cmd, p.watch)
+		inst.proc = started
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -162,10 +178,12 @@ func (p *Pool) launch(inst *instance, cmd *exec.Cmd) error {
 
 // cleanUp waits for the end of the process and removes what belongs to it.
 func (p *Pool) cleanUp(inst *instance) {
-	<-inst.proc.done
+	<-inst.proc.over()
 	inst.log.close(p.cfg.KillGrace)
 	inst.close()
-	if err := os.RemoveAll(inst.dir); err != nil {
+	if inst.unpacked != nil {
+		p.giveBack(inst)
+	} else if err := os.RemoveAll(inst.dir); err != nil {
 		p.cfg.Log(fmt.Sprintf("removing the folder of an instance: %v", err))
 	}
 	p.forget(inst)
@@ -174,7 +192,7 @@ func (p *Pool) cleanUp(inst *instance) {
 // load waits until a new instance can take requests: bridges load the code,
 // custom runtimes listen.
 func (p *Pool) load(ctx context.Context, inst *instance, requestID string) (*Result, error) {
-	if inst.kind == custom {
+	if inst.kind.server() {
 		return p.awaitPort(ctx, inst)
 	}
 	res, err := p.call(ctx, inst, request{id: requestID, path: pathLoad, limit: p.cfg.StartTimeout})
@@ -182,30 +200,6 @@ func (p *Pool) load(ctx context.Context, inst *instance, requestID string) (*Res
 		res = nil
 	}
 	return res, err
-}
-
-// prepare makes the pool's folder with the bridge scripts.
-func (p *Pool) prepare() error {
-	p.setup.Do(func() {
-		if p.setupErr = os.MkdirAll(p.cfg.Dir, 0o700); p.setupErr != nil {
-			return
-		}
-		if p.dir, p.setupErr = os.MkdirTemp(p.cfg.Dir, "runner-"); p.setupErr != nil {
-			return
-		}
-		if p.dir, p.setupErr = filepath.Abs(p.dir); p.setupErr != nil {
-			return
-		}
-		for name, text := range map[string]string{"bridge.py": bridgePy, "bridge.js": bridgeJS} {
-			if p.setupErr = os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); p.setupErr != nil {
-				return
-			}
-		}
-	})
-	if p.setupErr != nil {
-		return fmt.Errorf("preparing the function runner: %w", p.setupErr)
-	}
-	return nil
 }
 
 // orDefault is the cloud's default timeout of 3 seconds for 0.

@@ -14,7 +14,10 @@ func (p *Pool) Invoke(ctx context.Context, fn Function, requestID string, event 
 	if err := checkRequestID(requestID); err != nil {
 		return nil, err
 	}
-	inst, failed, err := p.acquire(ctx, fn, requestID)
+	if fn.RunOnce {
+		return p.runOnce(ctx, fn, requestID, event)
+	}
+	inst, failed, err := p.acquire(ctx, fn, requestID, nil)
 	if err != nil || failed != nil {
 		return failed, err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/image/sandbox"
 )
 
 // Pool is the Invoker that runs functions as processes of this machine. It is
@@ -21,6 +23,7 @@ type Pool struct {
 	setup    *sync.Once // makes dir
 	dir      string
 	setupErr error
+	lock     *flock.Flock // in dir
 
 	mu        sync.Mutex
 	closed    bool
@@ -28,20 +31,26 @@ type Pool struct {
 	instances map[string][]*instance // by key, until they have ended
 	found     map[string]interpreter // by runtime
 	noted     map[string]bool        // remarks that were made
+	images    map[string][]*unpacked // by key, not in use
+
+	life     context.Context // ends with Close
+	cancel   context.CancelFunc
+	removals sync.WaitGroup // of images
+	box      func() *sandbox.Sandbox
 }
 
 var errClosed = errors.New("the function runner is closed")
 
 // acquire returns an instance of fn that is the caller's until release: a free
 // one, or a new one. A function that cannot be loaded or initialized is a Result.
-func (p *Pool) acquire(ctx context.Context, fn Function, requestID string) (*instance, *Result, error) {
+func (p *Pool) acquire(ctx context.Context, fn Function, requestID string, event []byte) (*instance, *Result, error) {
 	kind, err := kindOf(fn)
 	if err != nil {
 		return nil, nil, err
 	}
 	var patience <-chan time.Time
 	for {
-		c, err := p.claim(fn, kind)
+		c, err := p.claim(fn, kind, event)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -85,7 +94,7 @@ func portHeld(fn Function, holder *instance) error {
 		return diag.Errorf("port %d of function %s stayed in use", port, fn.FuncName)
 	}
 	return diag.Errorf("function %s needs port %d, which function %s is using on this machine", fn.FuncName, port, holder.fn.FuncName).
-		WithHint("give one of them another caPort: custom runtimes of one machine share its ports")
+		WithHint("give one of them another caPort: custom runtimes and containers of one machine share its ports")
 }
 
 // claimed is what claim found: an instance that is now the caller's, free or fresh
@@ -97,7 +106,7 @@ type claimed struct {
 	wait         <-chan struct{} // tells of changes
 }
 
-func (p *Pool) claim(fn Function, kind kind) (claimed, error) {
+func (p *Pool) claim(fn Function, kind kind, event []byte) (claimed, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -113,7 +122,7 @@ func (p *Pool) claim(fn Function, kind kind) (claimed, error) {
 			count++
 		}
 	}
-	if kind == custom {
+	if kind.server() {
 		if h := p.holder(fn.port()); h != nil {
 			evict := h.active == 0
 			if evict {
@@ -125,13 +134,13 @@ func (p *Pool) claim(fn Function, kind kind) (claimed, error) {
 	if count >= p.limit(kind) {
 		return claimed{wait: p.changed}, nil
 	}
-	inst := p.newInstance(fn, kind)
+	inst := p.newInstance(fn, kind, event)
 	p.instances[fn.Key] = append(p.instances[fn.Key], inst)
 	return claimed{inst: inst, fresh: true}, nil
 }
 
 func (p *Pool) limit(kind kind) int {
-	if kind == custom {
+	if kind.server() {
 		return 1
 	}
 	return p.cfg.MaxInstances
@@ -218,12 +227,14 @@ func (p *Pool) Stop(key string) {
 	var idle []*instance
 	for _, i := range p.instances[key] {
 		i.retire()
+		i.gone = true
 		if i.active == 0 {
 			idle = append(idle, i)
 		}
 	}
 	p.mu.Unlock()
 	p.endAll(idle)
+	p.dropImages(key)
 }
 
 func (p *Pool) endAll(list []*instance) {
@@ -252,6 +263,7 @@ func (p *Pool) Instances(key string) []string {
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
+	p.cancel()
 	var started, starting []*instance
 	for _, list := range p.instances {
 		for _, i := range list {
@@ -270,11 +282,9 @@ func (p *Pool) Close() error {
 		<-i.ended
 	}
 	p.watch.close()
+	p.removeImages()
 	p.setup.Do(func() { p.setupErr = errClosed })
-	if p.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(p.dir)
+	return p.removeFolder()
 }
 
 // note logs a remark the first time only.

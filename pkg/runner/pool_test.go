@@ -255,7 +255,7 @@ func gone(pid string) bool {
 
 func TestUnsupported(t *testing.T) {
 	h := newHarness(t, nil)
-	for _, rt := range []string{"java8", "java11", "php7.2", "go1", "dotnetcore3.1", "custom-container", "", "python", "pythonx", "nodejs/..", "customx"} {
+	for _, rt := range []string{"java8", "java11", "php7.2", "go1", "dotnetcore3.1", "", "python", "pythonx", "nodejs/..", "customx"} {
 		_, err := h.Invoke(context.Background(), function(t, rt, t.TempDir()), "r", nil)
 		problem, ok := errors.AsType[*diag.Problem](err)
 		if !ok || problem.Hint == "" || !strings.Contains(problem.Summary, rt) {
@@ -265,7 +265,7 @@ func TestUnsupported(t *testing.T) {
 			t.Errorf("%q is said to be supported", rt)
 		}
 	}
-	for _, rt := range []string{"python3", "python3.9", "python3.10", "python2.7", "nodejs6", "nodejs4.4", "nodejs20", "custom", "custom.debian10", "custom.debian12"} {
+	for _, rt := range []string{"python3", "python3.9", "python3.10", "python2.7", "nodejs6", "nodejs4.4", "nodejs20", "custom", "custom.debian10", "custom.debian12", "custom-container"} {
 		if err := Supported(rt); err != nil {
 			t.Errorf("%q: %v", rt, err)
 		}

@@ -53,14 +53,40 @@ func startProcess(cmd *exec.Cmd, watch *watchdog) (*process, error) {
 	return p, nil
 }
 
-// ended reports whether done is closed.
-func (p *process) ended() bool {
+// proc is what runs an instance, with all that it started.
+type proc interface {
+	// over is closed when nothing of it runs any more.
+	over() <-chan struct{}
+	// kill ends it at once, without waiting.
+	kill()
+	// stop asks it to end where that is possible, kills it after grace, and waits for
+	// its end.
+	stop(grace time.Duration)
+	// how tells how it ended, once it is over.
+	how() string
+	// peak returns the most memory that it used so far in bytes, 0 when it is not known.
+	peak() int64
+}
+
+// over reports whether nothing of a process runs any more.
+func over(p proc) bool {
 	select {
-	case <-p.done:
+	case <-p.over():
 		return true
 	default:
 		return false
 	}
+}
+
+func (p *process) over() <-chan struct{} { return p.done }
+
+func (p *process) how() string { return p.state.String() }
+
+func (p *process) peak() int64 {
+	if over(p) {
+		return peakAfter(p.state)
+	}
+	return peakMemory(p.pid)
 }
 
 // kill ends the whole group at once, without waiting.

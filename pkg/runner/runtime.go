@@ -27,8 +27,19 @@ type kind int
 const (
 	python kind = iota
 	node
-	custom
+	custom    // a server in a package
+	container // a server in an image
+	job       // an image that runs once for each event
 )
+
+// bridge reports whether a bridge script loads the function.
+func (k kind) bridge() bool { return k == python || k == node }
+
+// server reports whether the function is a server with a port.
+func (k kind) server() bool { return k == custom || k == container }
+
+// contained reports whether the function is an image.
+func (k kind) contained() bool { return k == container || k == job }
 
 // Supported reports whether functions of a runtime can be run here, as far as
 // this program is concerned: an interpreter may still be missing. The error is a
@@ -50,12 +61,13 @@ func kindOf(fn Function) (kind, error) {
 		return node, nil
 	case rt == "custom" || strings.HasPrefix(rt, "custom.debian"):
 		return custom, nil
+	case rt == "custom-container" && fn.RunOnce:
+		return job, nil
+	case rt == "custom-container":
+		return container, nil
 	}
 	const hint = "supported here are python*, nodejs* and custom*; a custom runtime (a bootstrap file that serves HTTP) runs any language"
 	switch {
-	case rt == "custom-container":
-		return 0, diag.Errorf("runtime custom-container cannot run here: it needs a container engine").
-			WithHint("deploy to the cloud, or use runtime custom with the same server as bootstrap")
 	case strings.HasPrefix(rt, "java"), strings.HasPrefix(rt, "php"), rt == "go1", strings.HasPrefix(rt, "dotnetcore"):
 		return 0, diag.Errorf("runtime %s cannot run here: its function library has no local runner", rt).WithHint(hint)
 	}
@@ -182,6 +194,16 @@ func (p *Pool) command(ctx context.Context, inst *instance) (*exec.Cmd, error) {
 
 // checkFunction refuses what cannot be passed on to a process.
 func checkFunction(fn Function) error {
+	if err := checkTexts(fn); err != nil {
+		return err
+	}
+	if info, err := os.Stat(fn.CodeDir); err != nil || !info.IsDir() {
+		return fmt.Errorf("finding the code of function %s: %s is not a folder", fn.FuncName, fn.CodeDir)
+	}
+	return nil
+}
+
+func checkTexts(fn Function) error {
 	for _, text := range []string{fn.Handler, fn.Init, fn.ServiceName, fn.FuncName, fn.Qualifier, fn.VersionID,
 		fn.Region, fn.AccountID, fn.LogProject, fn.LogStore} {
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -192,9 +214,6 @@ func checkFunction(fn Function) error {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.Contains(v, "\x00") {
 			return diag.Errorf("function %s has an environment variable %q that no process can have", fn.FuncName, k)
 		}
-	}
-	if info, err := os.Stat(fn.CodeDir); err != nil || !info.IsDir() {
-		return fmt.Errorf("finding the code of function %s: %s is not a folder", fn.FuncName, fn.CodeDir)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (b *builder) warn(pos diag.Pos, format string, args ...any) {
 
 // topLevel are the keys with a meaning; others may stand there and be referred to.
 func topLevel() []string {
-	return []string{"edition", "name", "access", "vars", "services", "resources", "actions", "flow", "template", "extend", "extends", "env", "provider", "validation"}
+	return []string{"edition", "name", "access", "vars", "services", "resources", "actions", "flow", "template", "extend", "extends", "env", "provider", "validation", "state"}
 }
 
 func (b *builder) build() {

@@ -50,7 +50,7 @@ wanted() { printf '%s\n' "$1 $2 $3" "code $1, env $1"; }
 outcome() {
   case $2 in
     0) ;;
-    101) grep -q 'changed by somebody else' "$1.out" || { cat "$1.out" >&2; fail "round $round: $1 ended with 101 for another reason than a conflict"; } ;;
+    101) grep -q -e 'changed by somebody else' -e 'another deploy of race ran into' "$1.out" || { cat "$1.out" >&2; fail "round $round: $1 ended with 101 for another reason than a conflict"; } ;;
     *) cat "$1.out" >&2; fail "round $round: $1 ended with $2" ;;
   esac
 }

@@ -66,20 +66,29 @@ func ask(ctx context.Context, endpoint string, c credential.Credential) (string,
 	req.Header.Set("X-Acs-Action", "GetCallerIdentity")
 	req.Header.Set("X-Acs-Version", "2015-04-01")
 	req.Header.Set("Accept", "application/json")
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(req)
-	if e, ok := errors.AsType[*url.Error](err); ok { // it shows the address
-		return "", fmt.Errorf("%s: %w", base.Host, e.Err)
-	}
+	status, data, err := send(req)
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return "", fmt.Errorf("%s: reading the answer (HTTP %d): %w", base.Host, resp.StatusCode, err)
+	return account(base.Host, status, data)
+}
+
+// send makes a request, follows no redirect, and reads the answer.
+func send(req *http.Request) (status int, data []byte, err error) {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok { // it shows the address
+		return 0, nil, fmt.Errorf("%s: %w", req.URL.Host, e.Err)
 	}
-	return account(base.Host, resp.StatusCode, data)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	data, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s: reading the answer (HTTP %d): %w", req.URL.Host, resp.StatusCode, err)
+	}
+	return resp.StatusCode, data, nil
 }
 
 // address returns the URL of an endpoint; what is wrong with it is not shown.

@@ -32,8 +32,14 @@ type Config struct {
 
 	UserAgent    string
 	ReadTimeout  time.Duration // of one reading call; 0 means 60 s
-	WriteTimeout time.Duration // of one changing call, with its upload; 0 means 600 s
-	Retry        Retry
+	WriteTimeout time.Duration // of one changing call at most, with its upload; 0 means 600 s
+	// Grace is how long a changing call is waited for after the context has ended; 0
+	// means 7 s. Its outcome is unsure then.
+	Grace time.Duration
+	Retry Retry
+	// Limiter is that of the endpoint, account and region; nil makes one of the
+	// client's own.
+	Limiter *Limiter
 
 	// Transport carries the calls; nil makes one of the client's own. A client
 	// follows no redirect.
@@ -46,10 +52,16 @@ type Config struct {
 
 // Retry says how often and how fast a call is repeated that may be repeated.
 type Retry struct {
-	Attempts int           // in all; 0 means 4
-	Base     time.Duration // before the second attempt, doubled for each further one; 0 means 500 ms
-	Max      time.Duration // 0 means 8 s
+	// Attempts is how often a call is made in all, 0 means 4; twice as often while the
+	// service says that it is unavailable.
+	Attempts int
+	// Throttled is how often a call may be turned away because there are too many, 0
+	// means 30: with the pauses below about four minutes.
+	Throttled int
+	Base      time.Duration // before the second attempt, doubled for each further one; 0 means 500 ms
+	Max       time.Duration // 0 means 8 s
 
+	Now    func() time.Time                                 // nil reads the clock
 	Sleep  func(ctx context.Context, d time.Duration) error // nil sleeps on the clock
 	Jitter func() float64                                   // in [0,1); nil draws at random
 }
@@ -61,9 +73,11 @@ type Client struct {
 	base     *url.URL
 	redactor *secret.Redactor
 	retry    Retry
+	limiter  *Limiter
 	trace    func(line string)
 	read     time.Duration
 	write    time.Duration
+	grace    time.Duration
 	api      *http.Client // of the API
 	http     *http.Client // of HTTP triggers
 }
@@ -92,6 +106,10 @@ func New(cfg Config) (*Client, error) {
 	if trace == nil {
 		trace = func(string) {}
 	}
+	limiter := cfg.Limiter
+	if limiter == nil {
+		limiter = NewLimiter(0, cfg.Retry)
+	}
 	return &Client{
 		sdk:      sdk,
 		config:   cfg,
@@ -99,8 +117,10 @@ func New(cfg Config) (*Client, error) {
 		base:     base,
 		redactor: redactor,
 		retry:    cfg.Retry.withDefaults(),
+		limiter:  limiter,
 		read:     orDefault(cfg.ReadTimeout, time.Minute),
 		write:    orDefault(cfg.WriteTimeout, 10*time.Minute),
+		grace:    orDefault(cfg.Grace, 7*time.Second),
 		api:      &http.Client{CheckRedirect: noRedirect, Transport: transport},
 		http:     &http.Client{CheckRedirect: noRedirect},
 	}, nil
@@ -157,6 +177,12 @@ func (r Retry) withDefaults() Retry {
 	if r.Attempts <= 0 {
 		r.Attempts = 4
 	}
+	if r.Throttled <= 0 {
+		r.Throttled = 30
+	}
+	if r.Now == nil {
+		r.Now = time.Now
+	}
 	r.Base = orDefault(r.Base, 500*time.Millisecond)
 	r.Max = orDefault(r.Max, 8*time.Second)
 	if r.Sleep == nil {
@@ -176,6 +202,11 @@ func (r Retry) pause(attempt int) time.Duration {
 		step = r.Max
 	}
 	return step/2 + time.Duration(r.Jitter()*float64(step/2))
+}
+
+// Pause waits before the next try, longer each time.
+func (c *Client) Pause(ctx context.Context, try int) error {
+	return c.retry.Sleep(ctx, c.retry.pause(try))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

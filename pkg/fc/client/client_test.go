@@ -349,11 +349,13 @@ func closeAbruptly(w http.ResponseWriter) {
 }
 
 func TestGivesUp(t *testing.T) {
-	c, calls := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 503, `{"Code":"X","Message":"m"}`) })
-	_, err := c.GetService(context.Background(), "s")
-	e, ok := errors.AsType[*Error](err)
-	if !ok || !e.Unsure || !e.Earlier || calls.Load() != 4 {
-		t.Errorf("%d calls, %+v", calls.Load(), err)
+	for status, want := range map[int]int32{429: 30, 500: 4, 503: 8} {
+		c, calls := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, status, `{"Code":"X","Message":"m"}`) })
+		_, err := c.GetService(context.Background(), "s")
+		e, ok := errors.AsType[*Error](err)
+		if unsure := status >= 500; !ok || e.Unsure != unsure || e.Earlier != unsure || calls.Load() != want {
+			t.Errorf("%d: %d calls, %+v", status, calls.Load(), err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Error is what the API, or the way to it, answered to one call. It holds no key.
@@ -22,9 +23,10 @@ type Error struct {
 	// Earlier is set when an earlier attempt of the same call was Unsure.
 	Earlier bool
 
-	unsent    bool  // the request never left
-	elsewhere bool  // what answered is not Function Compute
-	cause     error // of a failure on the way, for errors.Is
+	unsent    bool          // the request never left
+	elsewhere bool          // what answered is not Function Compute
+	after     time.Duration // to wait before the next call, as the answer asks; 0 for nothing
+	cause     error         // of a failure on the way, for errors.Is
 }
 
 // Error returns one line.

@@ -17,6 +17,12 @@ const (
 	releasePause = 3 * time.Second
 )
 
+// ListServices reads all services of the account in the region whose name begins with
+// prefix.
+func (c *Client) ListServices(ctx context.Context, prefix string) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListServices", path: []string{"services"}, query: startingWith(prefix)}, "services")
+}
+
 // ListFunctions reads all functions of a service.
 func (c *Client) ListFunctions(ctx context.Context, service string) ([]map[string]any, error) {
 	return c.list(ctx, request{action: "ListFunctions", path: servicePath(service, "functions")}, "functions")
@@ -37,6 +43,11 @@ func (c *Client) ListAliases(ctx context.Context, service string) ([]map[string]
 	return c.list(ctx, request{action: "ListAliases", path: servicePath(service, "aliases")}, "aliases")
 }
 
+// ListCustomDomains reads all custom domains of the account in the region.
+func (c *Client) ListCustomDomains(ctx context.Context) ([]map[string]any, error) {
+	return c.list(ctx, request{action: "ListCustomDomains", path: []string{"custom-domains"}}, "customDomains")
+}
+
 // ListAsyncConfigs reads the asynchronous configurations of a function at all
 // qualifiers.
 func (c *Client) ListAsyncConfigs(ctx context.Context, service, function string) ([]map[string]any, error) {
@@ -54,6 +65,13 @@ func (c *Client) ListProvisionConfigs(ctx context.Context, service string) ([]ma
 func (c *Client) ListOnDemandConfigs(ctx context.Context, prefix string) ([]map[string]any, error) {
 	return c.list(ctx, request{action: "ListOnDemandConfigs", path: []string{"on-demand-configs"},
 		query: map[string]string{"prefix": prefix}}, "configs")
+}
+
+func startingWith(prefix string) map[string]string {
+	if prefix == "" {
+		return nil
+	}
+	return map[string]string{"prefix": prefix}
 }
 
 // list reads all pages.

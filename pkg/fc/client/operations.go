@@ -90,11 +90,12 @@ func (c *Client) GetAsyncConfig(ctx context.Context, service, function string) (
 		path: functionPath(service, function, "async-invoke-config")})
 }
 
-// PutAsyncConfig sets the configuration of asynchronous invocations of LATEST.
+// PutAsyncConfig sets the configuration of asynchronous invocations of LATEST as a
+// whole, so that it can be repeated.
 func (c *Client) PutAsyncConfig(ctx context.Context, service, function, etag string, body map[string]any) (*Object, error) {
 	return c.do(ctx, request{action: "PutFunctionAsyncInvokeConfig", method: http.MethodPut,
 		path:   functionPath(service, function, "async-invoke-config"),
-		header: ifMatch(etag), body: body, shape: new(fcopen.PutFunctionAsyncInvokeConfigRequest)})
+		header: ifMatch(etag), body: body, shape: new(fcopen.PutFunctionAsyncInvokeConfigRequest), idempotent: true})
 }
 
 // DeleteAsyncConfig deletes the configuration of asynchronous invocations.
@@ -118,10 +119,11 @@ func (c *Client) ListVpcBindings(ctx context.Context, service string) ([]string,
 	return ids, nil
 }
 
-// CreateVpcBinding binds the service to a VPC.
+// CreateVpcBinding binds the service to a VPC. It can be repeated: when it was done
+// already, the API says that the binding exists.
 func (c *Client) CreateVpcBinding(ctx context.Context, service, vpcID string) error {
 	_, err := c.do(ctx, request{action: "CreateVpcBinding", method: http.MethodPost, path: servicePath(service, "bindings"),
-		body: map[string]any{"vpcId": vpcID}, shape: new(fcopen.CreateVpcBindingRequest), answer: noAnswer})
+		body: map[string]any{"vpcId": vpcID}, shape: new(fcopen.CreateVpcBindingRequest), answer: noAnswer, idempotent: true})
 	return err
 }
 

@@ -50,8 +50,8 @@ func NewTransport() *http.Transport {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConns:        32,
-		MaxIdleConnsPerHost: 32,
+		MaxIdleConns:        128,
+		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 	}
 }
@@ -146,7 +146,9 @@ func (c *Client) check(r request, a *reply) error {
 	case a.status >= http.StatusMultipleChoices && a.status < http.StatusBadRequest:
 		return c.elsewhere(a, "%s answered with a redirect (%s), which is not followed", c.base.Host, http.StatusText(a.status))
 	case a.status >= http.StatusBadRequest:
-		return c.readError(a)
+		e := c.readError(a)
+		e.after = retryAfter(a.header, c.retry.Now())
+		return e
 	case r.answer == anyAnswer && a.header.Get(requestIDHeader) == "":
 		e := c.elsewhere(a, "the answer of %s%s is not one of a function: it has no %s", c.base.Host, a.kind(), requestIDHeader)
 		e.Unsure = true

@@ -3,10 +3,10 @@ package props
 import (
 	"encoding/json"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/registry/acr"
 )
 
 // containerFields is the table of customContainerConfig. Command and args are texts
@@ -21,11 +21,6 @@ func containerFields() []field {
 		opt("webServerMode", boolean()),
 	}
 }
-
-var (
-	personalHost   = regexp.MustCompile(`^registry(?:-vpc|-internal)?\.([a-z0-9-]+)\.aliyuncs\.com$`)
-	enterpriseHost = regexp.MustCompile(`^[a-z0-9-]+-registry(?:-vpc|-internal)?\.([a-z0-9-]+)\.cr\.aliyuncs\.com$`)
-)
 
 func (d *decoder) container(f *Function, v *app.Value, region string) {
 	if isAbsent(v, object()) {
@@ -60,19 +55,15 @@ func (d *decoder) image(image, config *app.Value, region string) {
 	if isLoopback(host) {
 		return
 	}
-	enterprise := enterpriseHost.FindStringSubmatch(host)
-	m := enterprise
-	if m == nil {
-		m = personalHost.FindStringSubmatch(host)
-	}
+	registry, ok := acr.Parse(host)
 	switch {
-	case m == nil:
+	case !ok:
 		d.fail(image.Pos, "write registry."+region+".aliyuncs.com/<namespace>/<repository>:<tag>",
 			"%s is not in the registry of Alibaba Cloud (ACR)", named)
-	case region != "" && m[1] != region:
-		d.fail(image.Pos, "copy the image to "+region+", or deploy to "+m[1],
-			"%s is in region %s, but the function is in %s", path, m[1], region)
-	case enterprise != nil && config.Get("instanceID").IsNull():
+	case region != "" && registry.Region != region:
+		d.fail(image.Pos, "copy the image to "+region+", or deploy to "+registry.Region,
+			"%s is in region %s, but the function is in %s", path, registry.Region, region)
+	case registry.Edition == acr.Enterprise && config.Get("instanceID").IsNull():
 		d.fail(image.Pos, "write instanceID: cri-...", "%s is in an enterprise registry, which needs customContainerConfig.instanceID", path)
 	}
 }

@@ -193,8 +193,7 @@ func (d *decoder) code(f *Function, v *app.Value) {
 		f.Code.Pos = uri.Pos
 	}
 	if f.Code.Container {
-		f.Code.URI = ""
-		return
+		return // codeUri only tells where the Dockerfile may be
 	}
 	if isCustom(f.Runtime) {
 		f.Code.ZipJar = runsJar(v.Get("customRuntimeConfig"))

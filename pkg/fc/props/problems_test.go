@@ -290,6 +290,7 @@ func TestAccepted(t *testing.T) {
 		inService("role: acs:ram::{FC_ACCOUNT}:role/AliyunFCDefaultRole"),
 		inContainer("cn-hangzhou", "image: registry-internal.cn-hangzhou.aliyuncs.com/a/b", "webServerMode: 'false'"),
 		inContainer("cn-hangzhou", "image: e-registry-vpc.cn-hangzhou.cr.aliyuncs.com/a/b", "instanceID: cri-1"),
+		inContainer("cn-hangzhou", "image: crpi-1a2b3c-vpc.cn-hangzhou.personal.cr.aliyuncs.com/a/b"),
 		inContainer("cn-hangzhou", "image: 127.0.0.1:5000/a/b@sha256:0"),
 		inTrigger("type: timer", "config: {cronExpression: 'CRON_TZ=Asia/Shanghai 0 0/5 8-20 ? * MON-FRI', enable: 'true'}"),
 		inTrigger("type: eventbridge", `config: {eventRuleFilterPattern: '{"source":["a"]}', eventSourceConfig: {eventSourceType: Default}}`),

@@ -207,6 +207,9 @@ func (b *builder) function() {
 		switch {
 		case b.o.Type == "config":
 			r.Managed = functionAttributes()
+			if f.Code.Container { // the image is the code
+				r.Managed = slices.DeleteFunc(r.Managed, func(a string) bool { return a == "customContainerConfig" })
+			}
 		case b.o.Type == "code" && f.Code.Container:
 			r.Managed = []string{"customContainerConfig"}
 		case b.o.Type == "code":

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// heapGoal is how large the heap may grow before garbage is collected, in bytes: a
+// build allocates much and keeps little, and CI containers are small.
+const heapGoal = 44 << 20
+
+// leastGrowth is by how many percent the heap may grow where what is kept comes near
+// the goal, or is beyond it: less would collect garbage without end.
+const leastGrowth = 20
+
+// saveMemory makes the garbage collector aim for heapGoal from now on. It looks again
+// after each collection, when the finalizer of something unused runs.
+func (t *tool) saveMemory() {
+	if t.env("GOGC") == "" && t.env("GOMEMLIMIT") == "" {
+		aimAtGoal(new(collected))
+	}
+}
+
+// collected is found unused by every collection.
+type collected struct{ _ *byte }
+
+func aimAtGoal(c *collected) {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	debug.SetGCPercent(growth(live[0].Value.Uint64()))
+	runtime.SetFinalizer(c, aimAtGoal)
+}
+
+// growth is by how many percent a heap of live bytes may grow.
+func growth(live uint64) int {
+	if live == 0 || live > heapGoal {
+		return leastGrowth
+	}
+	return max(leastGrowth, min(int((heapGoal-live)*100/live), 1000))
+}

@@ -1,0 +1,116 @@
+package fc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/devs/deploy/pkg/app"
+	"github.com/devs/deploy/pkg/component"
+	"github.com/devs/deploy/pkg/diag"
+)
+
+// release runs publish with pauses that cost no time; at each of them pause is called.
+func (w *world) release(ctx context.Context, pause func() error, args ...any) (*app.Value, error) {
+	c := w.component()
+	c.cfg.Sleep = func(context.Context, time.Duration) error {
+		if pause == nil {
+			return nil
+		}
+		return pause()
+	}
+	return component.Find(c, "publish").Run(ctx, w.call("publish", eventProps, args...))
+}
+
+// A version whose answer is lost is found again, and not published twice.
+func TestPublishLosesNoAnswer(t *testing.T) {
+	for name, arrives := range map[string]bool{"lost answer": true, "lost request": false} {
+		w := newWorld(t)
+		w.deploy(eventProps)
+		hit := false
+		w.setFault(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
+			if hit || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") {
+				return false
+			}
+			hit = true
+			if arrives {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			panic(http.ErrAbortHandler)
+		})
+		out, err := w.release(t.Context(), nil, "description", "v1")
+		if arrives && (err != nil || out.Get("version", "id").Str() != "1") || !arrives && err == nil {
+			t.Errorf("%s: %v, %v", name, out, err)
+		}
+		w.setFault(nil)
+		out, err = w.release(t.Context(), nil, "description", "v1")
+		if err != nil || out.Get("version", "id").Str() != "1" {
+			t.Errorf("%s, again: %v, %v", name, out, err)
+		}
+	}
+}
+
+// Whatever ends a rollout, the alias is what it was.
+func TestAliasGoesBack(t *testing.T) {
+	for name, end := range map[string]func(w *world, cancel func()) error{
+		"interrupt": func(_ *world, cancel func()) error { cancel(); return context.Canceled },
+		"the cloud": func(w *world, _ func()) error {
+			hit := false
+			w.setFault(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+				if hit || r.Method != http.MethodPut {
+					return false
+				}
+				hit = true
+				rw.WriteHeader(http.StatusForbidden)
+				_, _ = rw.Write([]byte(`{"ErrorCode":"AccessDenied","ErrorMessage":"no"}`))
+				return true
+			})
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.deploy(eventProps)
+			if _, err := w.release(t.Context(), nil, "alias", "prod"); err != nil {
+				t.Fatal(err)
+			}
+			w.deploy(strings.Replace(eventProps, `"timeout": 10`, `"timeout": 9`, 1))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			_, err := w.release(ctx, func() error { return end(w, cancel) }, "alias", "prod", "canary", "10,50")
+			p, ok := errors.AsType[*diag.Problem](err)
+			if !ok && name != "interrupt" || err == nil {
+				t.Fatalf("%v", err)
+			}
+			if ok && !strings.Contains(p.Hint, "points to version 1 as before") {
+				t.Errorf("%s", diag.Render(err))
+			}
+			out, err := component.Find(w.component(), "alias").Run(t.Context(), w.call("alias", eventProps, "sub", "get", "alias-name", "prod"))
+			if err != nil || out.Get("versionId").Str() != "1" || len(out.Get("additionalVersionWeight").Keys()) != 0 {
+				t.Errorf("%v, %v", out.Plain(), err)
+			}
+		})
+	}
+}
+
+// An alias that is where it shall be is left alone.
+func TestNothingToMove(t *testing.T) {
+	w := newWorld(t)
+	w.deploy(eventProps)
+	if _, err := w.release(t.Context(), nil, "alias", "prod"); err != nil {
+		t.Fatal(err)
+	}
+	w.took()
+	if _, err := w.release(t.Context(), nil, "alias", "prod"); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range w.took() {
+		if strings.HasPrefix(call, "PUT") {
+			t.Errorf("%s", call)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/image/cache"
+	"github.com/devs/deploy/pkg/registry"
+)
+
+// base is an image that others are built on, or take files from.
+type base struct {
+	repo   name.Repository
+	config *v1.ConfigFile
+	parts  []*part
+	key    string
+	stage  *stage // the image as a source of files
+}
+
+// image finds an image of a registry, once for each reference and platform.
+func (p *platformBuild) image(ctx context.Context, ref string, platform v1.Platform) (*base, error) {
+	key := ref + " " + platform.String()
+	p.mu.Lock()
+	get := p.images[key]
+	if get == nil {
+		get = sync.OnceValues(func() (*base, error) { return p.resolve(ctx, ref, platform) })
+		p.images[key] = get
+	}
+	p.mu.Unlock()
+	return get()
+}
+
+func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Platform) (*base, error) {
+	ref, err := name.ParseReference(text)
+	if err != nil {
+		return nil, diag.Errorf("%q is no reference of an image: %v", text, err).
+			WithHint("write it as registry/repository:tag")
+	}
+	img, err := p.Registry.Image(ctx, ref, platform)
+	if _, ok := errors.AsType[*diag.Problem](err); err != nil && !ok && ctx.Err() == nil {
+		return nil, diag.Errorf("the image %s cannot be read: %v", text, err).WithCode(diag.ExitComponent).WithCause(err).
+			WithHint("check its name, that this machine reaches the registry, and the credentials for it")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if have := img.Config.Platform(); have != nil && have.Architecture != "" && (have.Architecture != platform.Architecture || have.OS != platform.OS) {
+		p.notef(Warning, diag.Pos{}, "the image %s is for %s, and not for %s", text, registry.PlatformString(*have), registry.PlatformString(platform))
+	}
+	b := &base{repo: ref.Context(), config: img.Config, key: keyOf("image", img.Digest.String())}
+	for _, l := range img.Layers {
+		d := l.Descriptor
+		b.parts = append(b.parts, blobPart(
+			cache.Layer{Digest: d.Digest, DiffID: l.DiffID, Size: d.Size, Media: d.MediaType},
+			func(ctx context.Context) (io.ReadCloser, error) { return p.Registry.Blob(ctx, b.repo, d) },
+		))
+	}
+	return b, nil
+}

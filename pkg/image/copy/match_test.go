@@ -1,0 +1,94 @@
+package copy
+
+import (
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/moby/patternmatcher"
+)
+
+// Going down a tree directory by directory gives what patternmatcher says of each path
+// by itself, and no directory is passed over in which a pattern could match.
+func FuzzMatcher(f *testing.F) {
+	for _, s := range [][2]string{
+		{"*\n!a/b/c\na/b", "a/b/c"}, {"**/x\n!y", "y/x/z"}, {"a\n!a/*/c", "a/b/c/d"}, {"[a-c]/?\n!a/[^b]", "a/b/c"},
+		{"!!x\n!x", "x"}, {"a**b\n\\*", "axb/c"}, {"**", "a/b"}, {"*\n!**/c", "a/b/c"}, {"a/\n!a/b/", "a/b"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, rules, file string) {
+		file = path.Clean(strings.Trim(file, "/"))
+		if strings.HasPrefix(file, "..") || file == "." || len(file) > 60 || len(rules) > 200 {
+			return
+		}
+		m, err := parseIgnore("f", []byte(rules))
+		if err != nil {
+			return
+		}
+		oracle := oracleOf(m)
+		var above seen
+		parts := strings.Split(file, "/")
+		for i := range parts {
+			p := path.Join(parts[:i+1]...)
+			isDir := i < len(parts)-1
+			got, here, err := m.match(p, isDir, above)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := oracle.MatchesOrParentMatches(p)
+			if err != nil {
+				return
+			}
+			if got != want {
+				t.Errorf("%q of %q: got %v", p, rules, got)
+			}
+			above = here
+		}
+		for _, pat := range m.patterns {
+			ok, err := pat.one.MatchesOrParentMatches(file)
+			if err != nil || !ok {
+				continue
+			}
+			for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+				if !mayMatchBelow(pat.text, dir) {
+					t.Errorf("%q matches %q, but %q is passed over", pat.text, file, dir)
+				}
+			}
+		}
+	})
+}
+
+func oracleOf(m *matcher) *patternmatcher.PatternMatcher {
+	var all []string
+	for _, p := range m.patterns {
+		text := p.text
+		if strings.HasPrefix(text, "!") {
+			text = `\` + text
+		}
+		if p.back {
+			text = "!" + text
+		}
+		all = append(all, text)
+	}
+	pm, err := patternmatcher.New(all)
+	if err != nil {
+		panic(err)
+	}
+	return pm
+}
+
+func FuzzMode(f *testing.F) {
+	for _, s := range []string{"0755", "u+x", "go=u", "a-w,+X", "u=rws,g+s,+t", "8", ""} {
+		f.Add(s, uint32(0o644))
+	}
+	f.Fuzz(func(t *testing.T, chmod string, mode uint32) {
+		change, err := parseMode(chmod)
+		if err != nil || change == nil {
+			return
+		}
+		if got := change(mode & 0o7777); got&^0o7777 != 0 {
+			t.Errorf("%q makes %o of %o", chmod, got, mode)
+		}
+	})
+}

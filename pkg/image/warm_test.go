@@ -1,0 +1,131 @@
+package image_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/devs/deploy/pkg/image"
+	"github.com/devs/deploy/pkg/image/sandbox"
+	"github.com/devs/deploy/pkg/image/store"
+)
+
+// The layers of a base are looked at once, however small and many they are: what is
+// known of them then is kept.
+func TestWarmBuildReadsNoLayerOfItsBase(t *testing.T) {
+	base := "FROM scratch\n"
+	for i := range 12 {
+		base += fmt.Sprintf("COPY file /f%d\n", i)
+	}
+	w := newWorld(t, "Dockerfile", base, "file", "text")
+	w.mustBuild("base")
+	w.write("Dockerfile", "ARG HOST\nFROM ${HOST}/base:v1\nCOPY file /app/\n")
+	w.mustBuild("app")
+	w.mustBuild("app")
+	if n := w.count("GET", "/base/blobs/"); n > 1 { // its config
+		t.Errorf("%d blobs of the base were read: %v", n, w.requests)
+	}
+}
+
+// severalStages has a COPY --from of a stage, and one of an image, in a stage that is in
+// no image.
+func severalStages(w *world) {
+	w.t.Helper()
+	w.busybox()
+	w.write("other/file", "of another image", "Dockerfile", "FROM scratch\nCOPY other /\n")
+	w.mustBuild("other")
+	w.write("input", "input", "Dockerfile", `ARG HOST
+FROM $HOST/base:v1 AS source
+RUN mkdir /made && echo made > /made/file
+FROM $HOST/base:v1 AS middle
+COPY --from=source /made /from-stage
+COPY --from=`+w.host+`/other:v1 /file /from-image
+WORKDIR /work
+COPY input /input
+RUN cat /from-stage/file /from-image /input > all
+FROM scratch
+ARG HOST
+COPY --from=middle /work/all /from-stage /
+`)
+}
+
+// TestWarmBuildOfSeveralStages downloads and unpacks nothing, however the stages hang
+// together.
+func TestWarmBuildOfSeveralStages(t *testing.T) {
+	w := newWorld(t)
+	severalStages(w)
+	first := w.mustBuild("app")
+	work := filepath.Join(t.TempDir(), "none")
+	again := w.mustBuild("app", func(c *image.Config, _ *image.Options) {
+		c.WorkDir = work
+		c.Sandbox = func() *sandbox.Sandbox {
+			t.Error("the warm build asks for a sandbox")
+			return sandbox.Probe(sandbox.Config{})
+		}
+	})
+	if again.Digest != first.Digest {
+		t.Errorf("warm %s, cold %s", again.Digest, first.Digest)
+	}
+	if _, err := os.Stat(work); !os.IsNotExist(err) {
+		t.Errorf("the warm build unpacked something: %v", err)
+	}
+	layers := map[string]bool{}
+	for _, repo := range []string{"base", "other", "app"} {
+		img, err := w.client.Image(t.Context(), w.repo(repo).Tag("v1"), image.Native())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range img.Layers {
+			layers[l.Descriptor.Digest.String()] = true
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	steps := 0
+	for _, e := range w.events {
+		if e.Status == image.Cached {
+			steps++
+		}
+	}
+	if steps != 5 {
+		t.Errorf("%d steps are cached, want all but WORKDIR and COPY of the context", steps)
+	}
+	for _, r := range w.requests {
+		for digest := range layers {
+			if strings.HasPrefix(r, "GET ") && strings.HasSuffix(r, digest) {
+				t.Errorf("the warm build downloads a layer: %s", r)
+			}
+		}
+	}
+}
+
+// deaf is a store that takes no layer.
+type deaf struct{ store.Store }
+
+func (deaf) Send(context.Context, store.Producer) error { return errors.New("quota used up") }
+
+// TestCacheThatTakesNoLayer checks that a build goes on without a cache that does not
+// take the layers of stages that are in no image.
+func TestCacheThatTakesNoLayer(t *testing.T) {
+	w := newWorld(t)
+	severalStages(w)
+	want := w.mustBuild("app")
+	cache := image.Cache{Store: deaf{&store.Repository{Client: w.client, Name: w.repo("cache")}}, Tag: "t", Name: "elsewhere"}
+	got, err := w.build("app2", func(c *image.Config, _ *image.Options) { c.CacheFrom, c.CacheTo = nil, &cache })
+	if err != nil || got == nil || len(got.Images) != len(want.Images) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	warned := 0
+	for _, e := range w.events {
+		if e.Status == image.Warning && strings.Contains(e.Text, "the cache elsewhere gets not all layers: quota used up") {
+			warned++
+		}
+	}
+	if warned != 1 {
+		t.Errorf("warned %d times: %v", warned, w.events)
+	}
+}
