@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/devs/deploy/pkg/cli"
+	"github.com/devs/deploy/pkg/emulator"
 	"github.com/devs/deploy/pkg/stream"
 	"github.com/devs/deploy/test/githubapi"
 )
@@ -355,6 +358,75 @@ func TestActionOnForks(t *testing.T) {
 	c := j.api.Comments()
 	if len(c) != 1 || c[0].Issue != 9 || !strings.Contains(c[0].Body, "````text\n```\n**Approved**") || strings.Count(c[0].Body, "<!-- devs:plan") != 1 {
 		t.Errorf("comments: %+v", c)
+	}
+}
+
+// Somebody looked at the fork's code: what it brings along is run, with the job's keys.
+func TestActionRunsForksWhenAllowed(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.event("pull_request_target", "refs/heads/main", `{"pull_request":{"number":5,"head":{"sha":"c0ffee","repo":{"full_name":"mallory/r"}},"base":{"repo":{"full_name":"o/r"}}}}`)
+	hook := filepath.Join(j.dir, "ran")
+	j.write("s.yaml", strings.Replace(app("fork"), "component: fc\n", "component: fc\n    actions: {pre-deploy: [{run: touch "+hook+"}]}\n", 1))
+	j.want(j.run("command", "deploy"), 100, "is not run for the pull request of a fork", "allow-fork-hooks")
+	if _, err := os.Stat(hook); err == nil {
+		t.Error("the hook was run before it was allowed")
+	}
+	j.want(j.run("command", "deploy", "allow-fork-hooks", "true"), 0, "::stop-commands::", "created  function shop/back")
+	if _, err := os.Stat(hook); err != nil {
+		t.Errorf("the hook was not run: %v", err)
+	}
+}
+
+// A job without keys assumes a role with the token that its runner gives it. The first try
+// fails; the second one has a token of its own, and what it gets deploys.
+func TestActionAssumesARole(t *testing.T) {
+	t.Parallel()
+	cloud, err := newArena("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cloud.close()
+	var tokens, names []string
+	world := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" { // of the runner
+			if r.Header.Get("Authorization") != "Bearer canary-request-token" || r.FormValue("audience") != "the-audience" {
+				t.Errorf("asked for the token with %s %q", r.URL, r.Header)
+			}
+			tokens = append(tokens, fmt.Sprintf("canary-oidc-%d", len(tokens)))
+			fmt.Fprintf(w, `{"value":%q}`, tokens[len(tokens)-1])
+			return
+		}
+		names = append(names, r.FormValue("RoleSessionName"))
+		if r.FormValue("Action") != "AssumeRoleWithOIDC" || r.FormValue("OIDCToken") != tokens[len(tokens)-1] || len(tokens) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, `{"Credentials":{"AccessKeyId":%q,"AccessKeySecret":%q,"SecurityToken":"canary-security-token"},"AssumedRoleUser":{"Arn":"acs:ram::%[3]s:role/deploy/x"}}`,
+			emulator.DefaultAccessKeyID, emulator.DefaultAccessKeySecret, emulator.DefaultAccountID)
+	}))
+	defer world.Close()
+
+	j := newJob(t)
+	delete(j.env, "DEVS_EMBEDDED")
+	maps.Copy(j.env, map[string]string{
+		"FC_ENDPOINT": cloud.server.URL, "DEVS_STS_ENDPOINT": world.URL,
+		"ACTIONS_ID_TOKEN_REQUEST_URL": world.URL + "/token?v=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-request-token",
+	})
+	role := []string{"role-to-assume", "acs:ram::" + emulator.DefaultAccountID + ":role/deploy", "oidc-audience", "the-audience"}
+	s := j.run(role...)
+	j.want(s, 0, "created  function shop/back")
+	if len(tokens) != 2 || names[0] != "devs-o-r-77" {
+		t.Errorf("tokens %q for %q", tokens, names)
+	}
+	for _, secret := range append(tokens, "canary-security-token", emulator.DefaultAccessKeySecret) {
+		if n := strings.Count(s.log, secret); n != 1 || !strings.Contains(s.log, "::add-mask::"+secret) {
+			t.Errorf("%s is %d times in the log", secret, n)
+		}
+	}
+	s = j.run(append(role, "account-id", "42")...)
+	if s.code == 0 || !strings.Contains(s.log, "account-id is 42") || s.outputs["failure-reason"] != "credentials" {
+		t.Errorf("another account than that of the role: %d, %v\n%s", s.code, s.outputs, s.log)
 	}
 }
 
