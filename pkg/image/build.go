@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -51,7 +52,7 @@ func newBuilder(cfg *Config, opts Options) (*builder, error) {
 		return nil, diag.Errorf("reading the Dockerfile: %v", err).WithHint("name it with -f")
 	}
 	b := &builder{
-		Config: cfg, opts: opts, source: source, cache: &cache.Cache{}, ready: make(chan struct{}),
+		Config: cfg, opts: opts, source: source, cache: &cache.Cache{}, loaded: make(chan struct{}), allowed: make(chan struct{}),
 		named:  map[string]func() (*tree.Tree, error){},
 		serial: make(chan struct{}, 1), writers: make(chan *layer.Writer, parallelLayers),
 	}
@@ -307,15 +308,21 @@ func (s *stage) beginOnImage(ctx context.Context, ref string) error {
 	}
 	if s.keep {
 		for _, p := range b.parts {
-			s.b.background(func() error {
-				if err := s.b.prepared(ctx); err != nil {
-					return err
-				}
-				return s.b.Store.Import(ctx, b.repo, p.layer.Descriptor())
-			})
+			s.b.background(func() error { return s.b.bring(ctx, b.repo, p.layer.Descriptor()) })
 		}
 	}
 	return nil
+}
+
+// bring makes a layer of a base one of the image.
+func (b *builder) bring(ctx context.Context, from name.Repository, d v1.Descriptor) error {
+	if found, err := b.Store.Has(ctx, d.Digest); err != nil || found {
+		return err
+	}
+	if err := b.permitted(ctx); err != nil {
+		return err
+	}
+	return b.Store.Import(ctx, from, d)
 }
 
 // matched returns a history with one entry for each layer. Other builders write none,
@@ -356,7 +363,7 @@ func (s *stage) beginOnFolder(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.b.prepared(ctx); err != nil {
+	if err := closed(ctx, s.b.loaded); err != nil {
 		return err
 	}
 	s.key = keyOf("folder")

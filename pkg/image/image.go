@@ -151,7 +151,8 @@ type builder struct {
 	blobs   *places
 	context func() (*tree.Tree, error)
 	named   map[string]func() (*tree.Tree, error)
-	ready   chan struct{}      // closed when caches and store are known
+	loaded  chan struct{}      // closed when the caches are read
+	allowed chan struct{}      // closed when the store is known to take an image
 	tasks   *errgroup.Group    // what goes on beside the instructions
 	writers chan *layer.Writer // free ones; nil for one that is not made yet
 	box     func() *sandbox.Sandbox
@@ -174,7 +175,8 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	}
 	working, end := b.start(ctx) // ends with the first error of a task
 	defer func() { err = errors.Join(err, end()) }()
-	b.background(func() error { return b.prepare(working) })
+	b.background(func() error { b.loadCache(working); return nil })
+	b.background(func() error { return b.check(working) })
 	result := &Result{}
 	for _, platform := range b.opts.Platforms {
 		img, err := b.platform(working, platform)
@@ -197,28 +199,25 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	return result, nil
 }
 
-// prepare reads the caches and finds out whether the store takes an image, while the
-// build looks at its bases. Nothing is built before: see prepared.
-func (b *builder) prepare(ctx context.Context) error {
-	loaded := make(chan struct{})
-	go func() {
-		defer close(loaded)
-		b.loadCache(ctx)
-	}()
+// check finds out whether the store takes an image, while the build looks at its bases
+// and caches. Nothing is built or written before: see permitted.
+func (b *builder) check(ctx context.Context) error {
 	if b.Check != nil {
 		if err := b.Check(ctx); err != nil {
 			return err
 		}
 	}
-	<-loaded
-	close(b.ready)
+	close(b.allowed)
 	return nil
 }
 
-// prepared waits for prepare.
-func (b *builder) prepared(ctx context.Context) error {
+// permitted waits for check.
+func (b *builder) permitted(ctx context.Context) error { return closed(ctx, b.allowed) }
+
+// closed waits until a channel is.
+func closed(ctx context.Context, done <-chan struct{}) error {
 	select {
-	case <-b.ready:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

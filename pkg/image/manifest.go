@@ -84,6 +84,9 @@ func (b *builder) assemble(ctx context.Context, s *stage) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.permitted(ctx); err != nil {
+		return nil, err
+	}
 	if img.Config, err = store.Put(ctx, b.Store, raw); err != nil {
 		return nil, fmt.Errorf("storing the config of the image: %w", err)
 	}
@@ -171,7 +174,14 @@ func (b *builder) putManifests(ctx context.Context, result *Result) error {
 	return b.putManifest(ctx, b.opts.Tag, string(media.index), raw)
 }
 
+// putManifest stores a manifest, unless it is what the tag leads to already: registries
+// check all blobs of a manifest that is put, which takes them longer than to give one.
 func (b *builder) putManifest(ctx context.Context, tag, media string, raw []byte) error {
+	if tag != "" {
+		if old, err := b.Store.Manifest(ctx, tag); err == nil && bytes.Equal(old, raw) {
+			return nil
+		}
+	}
 	if err := b.Store.PutManifest(ctx, tag, media, raw); err != nil {
 		return fmt.Errorf("storing the manifest of the image: %w", err)
 	}

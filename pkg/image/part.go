@@ -178,7 +178,7 @@ func (b *builder) saveIndex(ctx context.Context, l cache.Layer, index *tree.Inde
 
 func (b *builder) storeIndex(ctx context.Context, l cache.Layer, index *tree.Index) {
 	data, err := index.MarshalBinary()
-	if err != nil {
+	if err != nil || b.permitted(ctx) != nil {
 		return
 	}
 	if digest, err := store.Put(ctx, b.scratchStore(), data); err == nil {
@@ -190,6 +190,9 @@ const indexMedia = "application/vnd.devs.index.v1+zstd"
 
 // stream writes entries into a store as one layer.
 func (b *builder) stream(ctx context.Context, to store.Store, entries []*layer.Entry) (l cache.Layer, err error) {
+	if err := b.permitted(ctx); err != nil {
+		return l, err
+	}
 	writer, release, err := b.writer(ctx)
 	if err != nil {
 		return l, err

@@ -68,7 +68,7 @@ const cacheTimeout = 20 * time.Second
 // loadCache reads the records of all caches. A cache that cannot be read is a note:
 // the build is slower, not wrong.
 func (b *builder) loadCache(ctx context.Context) {
-	b.cache = &cache.Cache{}
+	defer close(b.loaded)
 	if b.opts.NoCache {
 		return
 	}
@@ -162,8 +162,10 @@ func (b *builder) lookup(ctx context.Context, key string, keep bool) (cache.Reco
 	}
 	for _, l := range r.Layers {
 		from, err := b.blobs.find(ctx, l.Digest)
-		if err == nil && from != nil && keep {
-			err = store.Transfer(ctx, from, b.blobs.target, l.Descriptor())
+		if err == nil && from != nil && from != b.blobs.target && keep {
+			if err = b.permitted(ctx); err == nil {
+				err = store.Transfer(ctx, from, b.blobs.target, l.Descriptor())
+			}
 		}
 		if err != nil || from == nil {
 			b.cache.Drop(key)

@@ -47,7 +47,7 @@ func (s *stage) run(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	if err := s.b.prepared(ctx); err != nil {
+	if err := closed(ctx, s.b.loaded); err != nil {
 		return err
 	}
 	for {

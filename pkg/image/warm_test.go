@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/devs/deploy/pkg/image"
 	"github.com/devs/deploy/pkg/image/sandbox"
@@ -28,6 +29,56 @@ func TestWarmBuildReadsNoLayerOfItsBase(t *testing.T) {
 	w.mustBuild("app")
 	if n := w.count("GET", "/base/blobs/"); n > 1 { // its config
 		t.Errorf("%d blobs of the base were read: %v", n, w.requests)
+	}
+}
+
+// A build of which nothing has changed writes nothing, and asks for little, each once:
+// the bases and caches, whether the blobs are there, and what the tag leads to.
+func TestWarmBuildWritesNothing(t *testing.T) {
+	w := newWorld(t, "Dockerfile", "FROM scratch\nCOPY file /f\n", "file", "text")
+	w.mustBuild("base")
+	w.write("Dockerfile", "ARG HOST\nFROM ${HOST}/base:v1\nCOPY file /app/\n")
+	w.mustBuild("app")
+	w.mustBuild("app")
+	for _, r := range w.requests {
+		if method, _, _ := strings.Cut(r, " "); method != "GET" && method != "HEAD" {
+			t.Errorf("the warm build writes: %s", r)
+		}
+	}
+	// base: manifest, config; app: cache, index; two layers, config, manifest
+	if len(w.requests) > 8 {
+		t.Errorf("%d requests: %s", len(w.requests), strings.Join(w.requests, "\n"))
+	}
+	w.write("file", "other text")
+	changed := w.mustBuild("app")
+	if d, err := w.client.Resolve(t.Context(), w.repo("app").Tag("v1")); err != nil || d.Digest != changed.Digest {
+		t.Errorf("the tag leads to %s, not to %s: %v", d.Digest, changed.Digest, err)
+	}
+}
+
+// Nothing is written before it is known that it may be, however long that takes, and
+// nothing at all when it may not.
+func TestCheckComesBeforeWriting(t *testing.T) {
+	w := newWorld(t)
+	severalStages(w)
+	refused := errors.New("you may not push")
+	_, err := w.build("app", func(c *image.Config, _ *image.Options) {
+		c.Sandbox = func() *sandbox.Sandbox {
+			t.Error("a command is run")
+			return sandbox.Probe(sandbox.Config{})
+		}
+		c.Check = func(context.Context) error {
+			time.Sleep(100 * time.Millisecond) // for the rest to come as far as it may
+			return refused
+		}
+	})
+	if !errors.Is(err, refused) {
+		t.Errorf("the build ends with %v", err)
+	}
+	for _, r := range w.requests {
+		if method, _, _ := strings.Cut(r, " "); method != "GET" && method != "HEAD" {
+			t.Errorf("something is written: %s", r)
+		}
 	}
 }
 

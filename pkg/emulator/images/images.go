@@ -38,6 +38,7 @@ const (
 	maxBlob     = 10 << 30 // bytes; images of functions are at most 10 GB
 	maxUploads  = 256      // under way at the same time; the one that waits longest gives way
 	maxName     = 255      // bytes of a repository's name
+	maxTag      = 128      // characters of a tag (OCI distribution-spec)
 
 	uploadLife = time.Hour      // of an upload of which nothing is heard
 	strayLife  = 24 * time.Hour // of a blob that no manifest names
@@ -110,7 +111,7 @@ func (r *Registry) file(sub string, h v1.Hash) string { return r.path(sub, h.Alg
 
 var (
 	repositoryName = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagName        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	tagName        = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`) // see maxTag
 )
 
 // request is one request with the parts of its path.

@@ -73,7 +73,7 @@ func (d *repository) find(reference string) (manifestRecord, bool) {
 // handler that answers for them.
 func (r *Registry) serveManifest(w http.ResponseWriter, rq *request) {
 	_, digestErr := v1.NewHash(rq.target)
-	if digestErr != nil && !tagName.MatchString(rq.target) {
+	if digestErr != nil && (len(rq.target) > maxTag || !tagName.MatchString(rq.target)) {
 		fail(w, http.StatusBadRequest, "TAG_INVALID", "%.200q is neither a tag nor a digest", rq.target)
 		return
 	}
