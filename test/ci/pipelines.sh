@@ -5,7 +5,7 @@
 # where that cannot be reached.
 set -euo pipefail
 if [ -z "${CI_BOUNDED:-}" ]; then
-  CI_BOUNDED=1 exec timeout -k 30 1500 bash "$0" "$@"
+  CI_BOUNDED=1 exec timeout -k 30 3000 bash "$0" "$@"
 fi
 # shellcheck source=test/ci/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -39,7 +39,7 @@ npm_settings() {
   if [ -f "${NODE_EXTRA_CA_CERTS:-}" ]; then
     npm+=(-v "$NODE_EXTRA_CA_CERTS:/etc/npm-ca.pem:ro" -e NODE_EXTRA_CA_CERTS=/etc/npm-ca.pem)
   fi
-  if timeout 60 "$DOCKER" run --rm --network=host "${npm[@]}" "$FULL_IMAGE" npm view @serverless-devs/s version >"$work/npm.log" 2>&1; then
+  if timeout 180 "$DOCKER" run --rm --network=host "${npm[@]}" "$FULL_IMAGE" npm view @serverless-devs/s version >"$work/npm.log" 2>&1; then
     online=yes
   else
     [ "${DEVS_REQUIRE:-}" != 1 ] || fail "npm's registry cannot be reached"

@@ -3,7 +3,7 @@
 # nothing in Go's caches. What is cloned is the last commit.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
-bounded 300 "$@"
+bounded 1500 "$@"
 
 quietly git clone "$repo" "$work/clone"
 cd "$work/clone"
@@ -28,7 +28,7 @@ if GOMODCACHE=$work/gomodcache timeout 30 go mod download "$small" >/dev/null 2>
 fi
 pass
 
-timeout 240 bash -euo pipefail -c "$command" >"$work/out" 2>"$work/err" </dev/null || {
+timeout 1200 bash -euo pipefail -c "$command" >"$work/out" 2>"$work/err" </dev/null || {
   cat "$work/out" "$work/err" >&2
   fail "the first command failed: $command"
 }
