@@ -3,6 +3,7 @@ package copy
 import (
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moby/patternmatcher"
 )
@@ -104,6 +105,9 @@ func mayMatchBelow(pattern, dir string) bool {
 		}
 		part := parts[0]
 		parts = parts[1:]
+		if !utf8.ValidString(part) || !utf8.ValidString(name) {
+			return true // to patternmatcher all bytes that are no characters are the same
+		}
 		if strings.Contains(part, "**") || strings.ContainsAny(part, `[\`) {
 			return true
 		}
