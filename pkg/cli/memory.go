@@ -32,10 +32,17 @@ func aimAtGoal(c *collected) {
 	runtime.SetFinalizer(c, aimAtGoal)
 }
 
+// mostGrowth is for heaps so small, or before the first collection, that the goal says
+// nothing: Go takes a heap for 4 MiB at least.
+const mostGrowth = 1000
+
 // growth is by how many percent a heap of live bytes may grow.
 func growth(live uint64) int {
-	if live == 0 || live > heapGoal {
+	switch {
+	case live == 0: // nothing was collected yet
+		return mostGrowth
+	case live > heapGoal:
 		return leastGrowth
 	}
-	return max(leastGrowth, min(int((heapGoal-live)*100/live), 1000))
+	return max(leastGrowth, min(int((heapGoal-live)*100/live), mostGrowth))
 }

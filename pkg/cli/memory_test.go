@@ -4,8 +4,8 @@ import "testing"
 
 func TestGrowth(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0:                leastGrowth, // nothing was collected yet
-		1 << 20:          1000,
+		0:                mostGrowth, // nothing was collected yet
+		1 << 20:          mostGrowth,
 		heapGoal / 2:     100,
 		heapGoal - 1<<20: leastGrowth,
 		heapGoal * 4:     leastGrowth,

@@ -76,7 +76,7 @@ func (w *world) storeImage() (digest string) {
 	}
 	to := &store.Repository{Client: registry.New(registry.Config{}), Name: repo}
 	config := []byte(`{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}`)
-	sum, err := store.Put(w.t.Context(), to, config)
+	sum, err := store.Put(w.t.Context(), to, config, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

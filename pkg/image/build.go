@@ -52,7 +52,7 @@ func newBuilder(cfg *Config, opts Options) (*builder, error) {
 		return nil, diag.Errorf("reading the Dockerfile: %v", err).WithHint("name it with -f")
 	}
 	b := &builder{
-		Config: cfg, opts: opts, source: source, cache: &cache.Cache{}, loaded: make(chan struct{}), allowed: make(chan struct{}),
+		Config: cfg, opts: opts, source: source, cache: &cache.Cache{}, loaded: make(chan struct{}),
 		named:  map[string]func() (*tree.Tree, error){},
 		serial: make(chan struct{}, 1), writers: make(chan *layer.Writer, parallelLayers),
 	}
@@ -127,8 +127,18 @@ func Native() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtim
 
 // start begins a build; the function that it returns ends it, whatever happened.
 func (b *builder) start(ctx context.Context) (context.Context, func() error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	b.tasks, ctx = errgroup.WithContext(ctx)
+	whole, cancel := context.WithCancelCause(ctx)
+	b.tasks, ctx = errgroup.WithContext(whole)
+	b.permitted = sync.OnceValue(func() error {
+		if b.Check == nil {
+			return nil
+		}
+		err := b.Check(whole) // maybe when all tasks have ended
+		if err != nil {
+			cancel(err) // it is no error of the instruction that asked first
+		}
+		return err
+	})
 	return ctx, func() error {
 		cancel(errors.New("the build has ended"))
 		_ = b.tasks.Wait()
@@ -319,7 +329,7 @@ func (b *builder) bring(ctx context.Context, from name.Repository, d v1.Descript
 	if found, err := b.Store.Has(ctx, d.Digest); err != nil || found {
 		return err
 	}
-	if err := b.permitted(ctx); err != nil {
+	if err := b.permitted(); err != nil {
 		return err
 	}
 	return b.Store.Import(ctx, from, d)

@@ -66,8 +66,8 @@ type Secret func() ([]byte, error)
 type Config struct {
 	Registry *registry.Client // brings base images
 	Store    store.Store      // where the image goes
-	// Check finds out whether the store takes an image, before anything is built; nil
-	// when there is no doubt.
+	// Check finds out whether the store takes an image. It is asked before anything is
+	// built, and not at all when there is nothing to build; nil when there is no doubt.
 	Check func(context.Context) error
 	// CacheFrom are read in their order; CacheTo is written. They may be the same.
 	CacheFrom []Cache
@@ -148,19 +148,22 @@ type builder struct {
 	opts    Options
 	source  []byte // the Dockerfile
 	cache   *cache.Cache
+	before  []byte // the manifest that the tag led to when the build began, nil for none
 	blobs   *places
 	context func() (*tree.Tree, error)
 	named   map[string]func() (*tree.Tree, error)
 	loaded  chan struct{}      // closed when the caches are read
-	allowed chan struct{}      // closed when the store is known to take an image
 	tasks   *errgroup.Group    // what goes on beside the instructions
 	writers chan *layer.Writer // free ones; nil for one that is not made yet
-	box     func() *sandbox.Sandbox
-	serial  chan struct{} // held while a sandbox that can run one stage at a time runs
-	folder  func() (string, error)
-	fetcher func() (*copy.Fetcher, error)
-	said    sync.Once // how RUN is kept apart
-	unkept  sync.Once // that the cache does not take a layer
+	// permitted asks once whether the store takes an image. What runs a command or writes
+	// a blob asks it first; a build that finds everything does not need to know.
+	permitted func() error
+	box       func() *sandbox.Sandbox
+	serial    chan struct{} // held while a sandbox that can run one stage at a time runs
+	folder    func() (string, error)
+	fetcher   func() (*copy.Fetcher, error)
+	said      sync.Once // how RUN is kept apart
+	unkept    sync.Once // that the cache does not take a layer
 
 	mu      sync.Mutex
 	closers []func() error
@@ -176,7 +179,7 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	working, end := b.start(ctx) // ends with the first error of a task
 	defer func() { err = errors.Join(err, end()) }()
 	b.background(func() error { b.loadCache(working); return nil })
-	b.background(func() error { return b.check(working) })
+	b.background(func() error { b.readTag(working); return nil })
 	result := &Result{}
 	for _, platform := range b.opts.Platforms {
 		img, err := b.platform(working, platform)
@@ -198,21 +201,6 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	b.saveCache(ctx)
 	return result, nil
 }
-
-// check finds out whether the store takes an image, while the build looks at its bases
-// and caches. Nothing is built or written before: see permitted.
-func (b *builder) check(ctx context.Context) error {
-	if b.Check != nil {
-		if err := b.Check(ctx); err != nil {
-			return err
-		}
-	}
-	close(b.allowed)
-	return nil
-}
-
-// permitted waits for check.
-func (b *builder) permitted(ctx context.Context) error { return closed(ctx, b.allowed) }
 
 // closed waits until a channel is.
 func closed(ctx context.Context, done <-chan struct{}) error {

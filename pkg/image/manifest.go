@@ -84,10 +84,7 @@ func (b *builder) assemble(ctx context.Context, s *stage) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.permitted(ctx); err != nil {
-		return nil, err
-	}
-	if img.Config, err = store.Put(ctx, b.Store, raw); err != nil {
+	if img.Config, err = store.Put(ctx, b.Store, raw, b.permitted); err != nil {
 		return nil, fmt.Errorf("storing the config of the image: %w", err)
 	}
 	m.Config = v1.Descriptor{MediaType: media.config, Digest: img.Config, Size: int64(len(raw))}
@@ -174,13 +171,23 @@ func (b *builder) putManifests(ctx context.Context, result *Result) error {
 	return b.putManifest(ctx, b.opts.Tag, string(media.index), raw)
 }
 
-// putManifest stores a manifest, unless it is what the tag leads to already: registries
-// check all blobs of a manifest that is put, which takes them longer than to give one.
+// readTag looks what the tag leads to before anything is built. A store that does not
+// tell gets the manifest of this build.
+func (b *builder) readTag(ctx context.Context) {
+	if b.opts.Tag != "" {
+		b.before, _ = b.Store.Manifest(ctx, b.opts.Tag)
+	}
+}
+
+// putManifest stores a manifest, unless it is what the tag led to already: who moved the
+// tag since then did it after this build. Registries check all blobs of a manifest that
+// is put, which takes them longer than to give one.
 func (b *builder) putManifest(ctx context.Context, tag, media string, raw []byte) error {
-	if tag != "" {
-		if old, err := b.Store.Manifest(ctx, tag); err == nil && bytes.Equal(old, raw) {
-			return nil
-		}
+	if tag != "" && bytes.Equal(b.before, raw) {
+		return nil
+	}
+	if err := b.permitted(); err != nil {
+		return err
 	}
 	if err := b.Store.PutManifest(ctx, tag, media, raw); err != nil {
 		return fmt.Errorf("storing the manifest of the image: %w", err)

@@ -178,10 +178,10 @@ func (b *builder) saveIndex(ctx context.Context, l cache.Layer, index *tree.Inde
 
 func (b *builder) storeIndex(ctx context.Context, l cache.Layer, index *tree.Index) {
 	data, err := index.MarshalBinary()
-	if err != nil || b.permitted(ctx) != nil {
+	if err != nil {
 		return
 	}
-	if digest, err := store.Put(ctx, b.scratchStore(), data); err == nil {
+	if digest, err := store.Put(ctx, b.scratchStore(), data, b.permitted); err == nil {
 		b.cache.Put(cache.Record{Key: indexKey(l), Index: []v1.Descriptor{{MediaType: indexMedia, Digest: digest, Size: int64(len(data))}}})
 	}
 }
@@ -190,7 +190,7 @@ const indexMedia = "application/vnd.devs.index.v1+zstd"
 
 // stream writes entries into a store as one layer.
 func (b *builder) stream(ctx context.Context, to store.Store, entries []*layer.Entry) (l cache.Layer, err error) {
-	if err := b.permitted(ctx); err != nil {
+	if err := b.permitted(); err != nil {
 		return l, err
 	}
 	writer, release, err := b.writer(ctx)

@@ -107,7 +107,7 @@ func (b *builder) storeCache(ctx context.Context) error {
 	if err := b.gather(ctx, to); err != nil {
 		return err
 	}
-	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig)); err != nil {
+	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig), b.permitted); err != nil {
 		return err
 	}
 	raw, err := b.cache.Encode()
@@ -163,7 +163,7 @@ func (b *builder) lookup(ctx context.Context, key string, keep bool) (cache.Reco
 	for _, l := range r.Layers {
 		from, err := b.blobs.find(ctx, l.Digest)
 		if err == nil && from != nil && from != b.blobs.target && keep {
-			if err = b.permitted(ctx); err == nil {
+			if err = b.permitted(); err == nil {
 				err = store.Transfer(ctx, from, b.blobs.target, l.Descriptor())
 			}
 		}

@@ -76,7 +76,7 @@ func (s *stage) refuse(op *dockerfile.Run) error {
 // execute runs the command in the files of the stage and returns what it changed as
 // a part, nil when it changed nothing.
 func (s *stage) execute(ctx context.Context, op *dockerfile.Run, mounts *mountSet) (_ *part, err error) {
-	if err := s.b.permitted(ctx); err != nil {
+	if err := s.b.permitted(); err != nil {
 		return nil, err
 	}
 	box := s.b.box()

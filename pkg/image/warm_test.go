@@ -38,8 +38,15 @@ func TestWarmBuildWritesNothing(t *testing.T) {
 	w := newWorld(t, "Dockerfile", "FROM scratch\nCOPY file /f\n", "file", "text")
 	w.mustBuild("base")
 	w.write("Dockerfile", "ARG HOST\nFROM ${HOST}/base:v1\nCOPY file /app/\n")
-	w.mustBuild("app")
-	w.mustBuild("app")
+	checks := 0
+	counted := func(c *image.Config, _ *image.Options) {
+		c.Check = func(ctx context.Context) error { checks++; return ctx.Err() }
+	}
+	w.mustBuild("app", counted)
+	w.mustBuild("app", counted)
+	if checks != 1 {
+		t.Errorf("the right to push was asked for %d times", checks)
+	}
 	for _, r := range w.requests {
 		if method, _, _ := strings.Cut(r, " "); method != "GET" && method != "HEAD" {
 			t.Errorf("the warm build writes: %s", r)
@@ -49,11 +56,17 @@ func TestWarmBuildWritesNothing(t *testing.T) {
 	if len(w.requests) > 8 {
 		t.Errorf("%d requests: %s", len(w.requests), strings.Join(w.requests, "\n"))
 	}
-	w.write("file", "other text")
-	changed := w.mustBuild("app")
-	if d, err := w.client.Resolve(t.Context(), w.repo("app").Tag("v1")); err != nil || d.Digest != changed.Digest {
-		t.Errorf("the tag leads to %s, not to %s: %v", d.Digest, changed.Digest, err)
+	leads := func(tag string, r *image.Result) {
+		if d, err := w.client.Resolve(t.Context(), w.repo("app").Tag(tag)); err != nil || d.Digest != r.Digest {
+			t.Errorf("the tag %s leads to %s, not to %s: %v", tag, d.Digest, r.Digest, err)
+		}
 	}
+	leads("v2", w.mustBuild("app", counted, func(_ *image.Config, o *image.Options) { o.Tag = "v2" }))
+	if checks != 2 {
+		t.Errorf("the right to write another tag was asked for %d times", checks-1)
+	}
+	w.write("file", "other text")
+	leads("v1", w.mustBuild("app"))
 }
 
 // Nothing is written before it is known that it may be, however long that takes, and

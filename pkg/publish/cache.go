@@ -50,7 +50,7 @@ func pushCache(ctx context.Context, from *store.Layout, to *store.Repository) er
 	if err := moveAll(ctx, from, to, shared, there); err != nil {
 		return err
 	}
-	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig)); err != nil {
+	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig), nil); err != nil {
 		return err
 	}
 	if raw, err = shared.Encode(); err != nil {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"slices"
 	"strings"
 	"sync"
@@ -307,51 +306,10 @@ func TestRetries(t *testing.T) {
 		cfg := fast()
 		cfg.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 		cfg.Sleep = func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }
-		_, err := registry.New(cfg).PutManifest(context.Background(), repository(t, host, "a/b").Tag("v1"), "text/plain", []byte("{}"))
+		err := registry.New(cfg).CheckPush(context.Background(), repository(t, host, "a/b"))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || requests != tt.requests || !slices.Equal(waits, tt.waits) {
 			t.Errorf("%d %q: %d requests, waits %v, %v", tt.status, tt.retryAfter, requests, waits, err)
 		}
-	}
-}
-
-// Asking for the right to push leaves no upload behind: it is cancelled, or never begun
-// where the repository has the blob. Registries that know no mount are asked without.
-func TestCheckPush(t *testing.T) {
-	host := dockerRegistry(t)
-	var seen []string
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", host }}
-	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen = append(seen, r.Method)
-		proxy.ServeHTTP(w, r)
-	}))
-	check := func(repo name.Repository) string {
-		seen = nil
-		if err := registry.New(fast()).CheckPush(context.Background(), repo); err != nil {
-			t.Error(err)
-		}
-		return strings.Join(seen, " ")
-	}
-	repo := repository(t, front, "team/app")
-	if got := check(repo); got != "GET POST DELETE" {
-		t.Errorf("a new repository: %s", got)
-	}
-	if err := push(registry.New(fast()), repo, []byte("{}")); err != nil {
-		t.Fatal(err)
-	}
-	if got := check(repo); got != "GET POST" {
-		t.Errorf("a repository with the blob: %s", got)
-	}
-	plain := newFake()
-	stubborn := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Has("mount") {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		plain.ServeHTTP(w, r)
-	}))
-	check(repository(t, stubborn, "team/app"))
-	if got := plain.count("POST"); got != 1 {
-		t.Errorf("a registry without mounts got %d uploads", got)
 	}
 }
 

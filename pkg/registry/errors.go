@@ -50,11 +50,6 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s (HTTP %d)", e.text, e.status)
 }
 
-// unfit reports whether the registry found the request itself wrong.
-func (e *statusError) unfit() bool {
-	return e.status >= 400 && e.status < 500 && e.status != http.StatusTooManyRequests && !e.Is(ErrDenied)
-}
-
 // Is makes the sentinel errors of the package match.
 func (e *statusError) Is(target error) bool {
 	switch target {

@@ -14,26 +14,15 @@ import (
 )
 
 // CheckPush reports whether the credentials allow to push to a repository: it begins
-// an upload and cancels it. The upload is one of the empty config of artifacts, which a
-// repository with a cache has: there, a registry answers that nothing is to be uploaded,
-// and nothing has to be cancelled. A refusal is ErrDenied, a diag.Problem with what to do.
+// an upload and cancels it. A refusal is ErrDenied, a diag.Problem with what to do.
 func (c *Client) CheckPush(ctx context.Context, repo name.Repository) error {
-	doing := "checking the right to push to " + repo.Name()
-	location, _, err := c.mount(ctx, repo, emptyConfig, repo, doing)
-	if status, ok := errors.AsType[*statusError](err); ok && status.unfit() {
-		location, _, err = c.begin(ctx, repo, doing) // it does not mount what is there
-	}
+	location, _, err := c.begin(ctx, repo, "checking the right to push to "+repo.Name())
 	if err != nil {
 		return err
 	}
-	if location != nil {
-		c.abandon(ctx, repo, location)
-	}
+	c.abandon(ctx, repo, location)
 	return nil
 }
-
-// emptyConfig is the digest of {}, the empty descriptor of the OCI image-spec.
-var emptyConfig = v1.Hash{Algorithm: "sha256", Hex: "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}
 
 // abandon cancels an upload session; nothing depends on its success.
 func (c *Client) abandon(ctx context.Context, repo name.Repository, location *url.URL) {
@@ -51,7 +40,7 @@ func (c *Client) abandon(ctx context.Context, repo name.Repository, location *ur
 // Mount makes a blob of another repository of the same registry one of repo. It
 // returns false when the registry does not do that: the blob must be copied then.
 func (c *Client) Mount(ctx context.Context, repo name.Repository, digest v1.Hash, from name.Repository) (bool, error) {
-	location, _, err := c.mount(ctx, repo, digest, from, mounting(digest, from, repo))
+	location, _, err := c.mount(ctx, repo, digest, from)
 	if err != nil || location == nil {
 		return err == nil && repo.RegistryStr() == from.RegistryStr(), err
 	}
@@ -59,16 +48,13 @@ func (c *Client) Mount(ctx context.Context, repo name.Repository, digest v1.Hash
 	return false, nil
 }
 
-func mounting(digest v1.Hash, from, to name.Repository) string {
-	return fmt.Sprintf("mounting %s from %s in %s", digest, from.RepositoryStr(), to)
-}
-
 // mount asks for a mount. A registry that does not mount opens an upload instead,
 // whose place is returned.
-func (c *Client) mount(ctx context.Context, repo name.Repository, digest v1.Hash, from name.Repository, doing string) (*url.URL, int64, error) {
+func (c *Client) mount(ctx context.Context, repo name.Repository, digest v1.Hash, from name.Repository) (*url.URL, int64, error) {
 	if repo.RegistryStr() != from.RegistryStr() {
 		return nil, 0, nil
 	}
+	doing := fmt.Sprintf("mounting %s from %s in %s", digest, from.RepositoryStr(), repo)
 	resp, err := c.do(ctx, call{
 		doing: doing, method: http.MethodPost, repo: repo, path: "blobs/uploads/", body: [][]byte{},
 		query:  url.Values{"mount": {digest.String()}, "from": {from.RepositoryStr()}},
@@ -93,7 +79,7 @@ func (c *Client) Copy(ctx context.Context, from, to name.Repository, d v1.Descri
 	var opened *url.URL
 	var minimum int64
 	if from.RegistryStr() == to.RegistryStr() {
-		location, m, err := c.mount(ctx, to, d.Digest, from, mounting(d.Digest, from, to))
+		location, m, err := c.mount(ctx, to, d.Digest, from)
 		if err == nil && location == nil {
 			return nil
 		}

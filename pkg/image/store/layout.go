@@ -258,7 +258,7 @@ func (l *Layout) Manifest(ctx context.Context, tag string) ([]byte, error) {
 // PutManifest stores the manifest as a blob, and names it in index.json; an image of
 // several platforms is named once, by its tag.
 func (l *Layout) PutManifest(ctx context.Context, tag, mediaType string, raw []byte) error {
-	digest, err := Put(ctx, l, raw)
+	digest, err := Put(ctx, l, raw, nil)
 	if err != nil || tag == "" {
 		return err
 	}

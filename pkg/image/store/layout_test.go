@@ -77,7 +77,7 @@ func TestStores(t *testing.T) {
 			t.Errorf("%s: an empty store has the manifest %s, %v", what, raw, err)
 		}
 		for range 2 {
-			if got, err := Put(ctx, s, []byte("content")); got != d.Digest || err != nil {
+			if got, err := Put(ctx, s, []byte("content"), nil); got != d.Digest || err != nil {
 				t.Errorf("%s: put %s, %v", what, got, err)
 			}
 		}
@@ -157,7 +157,7 @@ func TestLayoutSweep(t *testing.T) {
 func TestLayoutDamaged(t *testing.T) {
 	for _, now := range []string{"contenT", "cont", "content and more", ""} {
 		l := openLayout(t, t.TempDir(), false)
-		digest, err := Put(t.Context(), l, []byte("content"))
+		digest, err := Put(t.Context(), l, []byte("content"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +210,7 @@ func TestLayoutIsOneForOthers(t *testing.T) {
 func TestImport(t *testing.T) {
 	from := newRepository(t, "base")
 	d := descriptor("a layer of a base")
-	if _, err := Put(t.Context(), from, []byte("a layer of a base")); err != nil {
+	if _, err := Put(t.Context(), from, []byte("a layer of a base"), nil); err != nil {
 		t.Fatal(err)
 	}
 	whole, sparse := openLayout(t, t.TempDir(), false), openLayout(t, t.TempDir(), true)

@@ -33,14 +33,20 @@ type Store interface {
 // Producer writes a blob and returns its digest.
 type Producer func(w io.Writer) (v1.Hash, error)
 
-// Put stores a blob that is in memory.
-func Put(ctx context.Context, s Store, data []byte) (v1.Hash, error) {
+// Put stores a blob that is in memory. Where it is not there yet, allowed is asked first;
+// nil allows it.
+func Put(ctx context.Context, s Store, data []byte, allowed func() error) (v1.Hash, error) {
 	digest, _, err := v1.SHA256(bytes.NewReader(data))
 	if err != nil {
 		return v1.Hash{}, err
 	}
 	if found, err := s.Has(ctx, digest); err != nil || found {
 		return digest, err
+	}
+	if allowed != nil {
+		if err := allowed(); err != nil {
+			return digest, err
+		}
 	}
 	return digest, s.Send(ctx, func(w io.Writer) (v1.Hash, error) {
 		_, err := w.Write(data)
