@@ -76,12 +76,16 @@ type Desired struct {
 // Command is one command of a component. The engine runs plan, deploy and remove of
 // a Provider itself: for these Run is nil.
 type Command struct {
-	Name     string
-	Short    string   // one line
-	Subs     []string // the sub-commands, "" among them when none is allowed
-	Flags    []Flag
-	Mutates  bool // changes something online
-	Run      func(ctx context.Context, call *Call) (*app.Value, error)
+	Name    string
+	Short   string   // one line
+	Subs    []string // the sub-commands, "" among them when none is allowed
+	Flags   []Flag
+	Mutates bool // changes something online
+	Run     func(ctx context.Context, call *Call) (*app.Value, error)
+	// Once names what the command is about, such as a service of the cloud: for entries of
+	// the file that share it, the command is run once. It is "" when that is not known; nil
+	// means that entries share nothing.
+	Once     func(call *Call) string
 	Examples []string
 }
 

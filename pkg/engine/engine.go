@@ -117,6 +117,7 @@ type Engine struct {
 	own    map[foundKey]bool               // changed by this run
 	united map[foundKey]*resource.Resource // what several services declare, as one
 	warned map[Warning]bool
+	ran    map[string]*ran // by what the command is about
 	creds  map[string]func() (*credential.Credential, error)
 
 	begun     time.Time // when the run began; the same in all that it records
@@ -142,6 +143,7 @@ func New(cfg Config) *Engine {
 		found:    map[foundKey]*resource.Found{},
 		own:      map[foundKey]bool{},
 		warned:   map[Warning]bool{},
+		ran:      map[string]*ran{},
 		creds:    map[string]func() (*credential.Credential, error){},
 	}
 }

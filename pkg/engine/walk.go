@@ -29,7 +29,7 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 	}
 	s.call = e.newCall(s, req.Command, s.args)
 	e.allowNames(s)
-	output, err := s.cmd.Run(ctx, s.call)
+	output, err := e.runOnce(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,37 @@ func (e *Engine) act(ctx context.Context, s *session, req Request) error {
 	}
 	s.result, s.status = output, Done
 	return nil
+}
+
+// ran is what a command gave that is about something which several services share.
+type ran struct {
+	service string // for which it was run
+	output  *app.Value
+	err     error
+}
+
+// runOnce runs the command of a service, unless it was run for another one with which it
+// shares what the command is about. Such commands run one after the other.
+func (e *Engine) runOnce(ctx context.Context, s *session) (*app.Value, error) {
+	about := ""
+	if s.cmd.Once != nil {
+		about = s.cmd.Once(s.call)
+	}
+	if about == "" {
+		return s.cmd.Run(ctx, s.call)
+	}
+	about = s.access + " " + about
+	r := e.ran[about]
+	if r == nil {
+		r = &ran{service: s.name()}
+		r.output, r.err = s.cmd.Run(ctx, s.call)
+		e.ran[about] = r
+		return r.output, r.err
+	}
+	if r.err != nil {
+		return nil, diag.At(s.svc.Pos, "%s failed for %s, and is the same for %s", s.cmd.Name, r.service, s.name()).WithCode(diag.ExitComponent)
+	}
+	return r.output, nil
 }
 
 // walk runs the global hooks around the services, and each service with its own.

@@ -23,6 +23,7 @@ func (c *Component) aliasCommand() component.Command {
 			descriptionFlag(), tableFlag(),
 		),
 		Run:      reported(c.alias),
+		Once:     c.sharedService,
 		Examples: []string{"devs alias publish --alias-name prod --version-latest", "devs alias publish --alias-name prod --version-id 3 --gversion 4 --weight 10"},
 	}
 }

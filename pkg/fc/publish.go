@@ -31,6 +31,7 @@ func (c *Component) publishCommand() component.Command {
 			component.Flag{Name: "dry-run", Type: component.BoolFlag, Usage: "tell what would be published, and publish nothing"},
 		),
 		Run:      reported(c.publish),
+		Once:     c.sharedService,
 		Examples: []string{"devs publish --description v1.2.0 --alias prod", "devs publish --alias prod --canary 10,50,100 --canary-check https://example.com/health"},
 	}
 }
@@ -46,6 +47,11 @@ const defaultPause = time.Minute
 
 func parseCanary(args component.Args) (rollout, error) {
 	c := rollout{pause: defaultPause, check: args.String("canary-check")}
+	for _, flag := range []string{"canary", "canary-check"} {
+		if args.String(flag) != "" && args.String("alias") == "" {
+			return c, diag.Errorf("--%s is given, and no alias that moves", flag).WithCode(diag.ExitComponent).WithHint("name the alias with --alias")
+		}
+	}
 	for word := range strings.SplitSeq(args.String("canary"), ",") {
 		if word = strings.TrimSuffix(strings.TrimSpace(word), "%"); word == "" {
 			continue

@@ -23,6 +23,7 @@ func (c *Component) versionCommand() component.Command {
 			tableFlag(),
 		),
 		Run:      reported(c.version),
+		Once:     c.sharedService,
 		Examples: []string{"devs version publish --description v1.2.0", "devs version list"},
 	}
 }
@@ -80,6 +81,16 @@ func (c *Component) versionsOf(call *component.Call) (*versions, error) {
 		return nil, err
 	}
 	return &versions{session: s, api: api, service: names.Service.Name}, nil
+}
+
+// sharedService tells entries of the file apart by their service: it has the versions and
+// aliases, and not its functions.
+func (c *Component) sharedService(call *component.Call) string {
+	names, err := c.open(call).names()
+	if err != nil {
+		return ""
+	}
+	return names.Region + "/" + names.Service.Name
 }
 
 func (v *versions) id() resource.ID {
