@@ -16,6 +16,7 @@ import (
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/credential/client"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/internal/wait"
 )
 
 // verbs are the commands of which the action knows more than how to run them.
@@ -172,7 +173,7 @@ func (a *action) assume(ctx context.Context) error {
 			a.hide(token)
 			return token, err
 		},
-		Pause: pause,
+		Pause: wait.For,
 	})
 	if err != nil {
 		return &noCredential{err}
@@ -186,15 +187,6 @@ func (a *action) assume(ctx context.Context) error {
 func (a *action) hide(secrets ...string) {
 	a.log.Mask(secrets...)
 	a.redactor.Add(secrets...)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // sessionName tells the audit log of the cloud which run acts: 2 to 64 letters, digits and

@@ -22,6 +22,7 @@ import (
 	"github.com/devs/deploy/pkg/ci/workflow"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/graph"
+	"github.com/devs/deploy/pkg/internal/wait"
 	"github.com/devs/deploy/pkg/report"
 )
 
@@ -36,7 +37,7 @@ func (a *action) github() (*github.Client, error) {
 		return nil, nil
 	}
 	return github.New(github.Config{
-		BaseURL: a.run.APIURL, Repository: a.run.Repository, Token: a.in.GitHubToken, UserAgent: "devs/" + a.Version, HTTP: rest.NewHTTP(nil, pause),
+		BaseURL: a.run.APIURL, Repository: a.run.Repository, Token: a.in.GitHubToken, UserAgent: "devs/" + a.Version, HTTP: rest.NewHTTP(nil, wait.For),
 	})
 }
 
@@ -55,12 +56,12 @@ func (a *action) comments(number int) (ci.Comments, error) {
 		return c.Comments(number), nil
 	case ci.GitLab:
 		return gitlab.New(gitlab.Config{
-			BaseURL: a.run.APIURL, ProjectID: a.run.ProjectID, MergeRequest: number, Token: a.in.GitHubToken, HTTP: rest.NewHTTP(nil, pause),
+			BaseURL: a.run.APIURL, ProjectID: a.run.ProjectID, MergeRequest: number, Token: a.in.GitHubToken, HTTP: rest.NewHTTP(nil, wait.For),
 			URL: a.env("CI_MERGE_REQUEST_PROJECT_URL") + "/-/merge_requests/" + strconv.Itoa(number),
 		}), nil
 	case ci.Gitee:
 		return gitee.New(gitee.Config{
-			BaseURL: cmp.Or(a.env("DEVS_GITEE_API"), a.run.APIURL), Repository: a.run.Repository, PullRequest: number, Token: a.in.GitHubToken, HTTP: rest.NewHTTP(nil, pause),
+			BaseURL: cmp.Or(a.env("DEVS_GITEE_API"), a.run.APIURL), Repository: a.run.Repository, PullRequest: number, Token: a.in.GitHubToken, HTTP: rest.NewHTTP(nil, wait.For),
 		}), nil
 	}
 	return nil, nil
@@ -121,7 +122,7 @@ func (a *action) say(ctx context.Context, number int, n report.RunNote, create b
 	name := cmp.Or(a.in.CommentSection, a.run.Job, "devs")
 	about := ci.About(a.run.Repository, number, a.in.CommentKey)
 	c, err := ci.Upsert{
-		Comments: comments, Key: a.in.CommentKey, Create: create, Pause: pause, Settle: settle,
+		Comments: comments, Key: a.in.CommentKey, Create: create, Pause: wait.For, Settle: settle,
 		Section: func(room int) report.Section {
 			return report.Seal(name, a.redactor.Redact(n.Section(room)), n.Digest, a.in.ApprovalKey.Reveal(), about...)
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/fc/client"
 	"github.com/devs/deploy/pkg/fc/props"
+	"github.com/devs/deploy/pkg/internal/wait"
 	"github.com/devs/deploy/pkg/resource"
 )
 
@@ -66,20 +67,9 @@ func NewWith(cfg Config) component.Component {
 		cfg.Transport = client.NewTransport()
 	}
 	if cfg.Sleep == nil {
-		cfg.Sleep = sleep
+		cfg.Sleep = wait.For
 	}
 	return &Component{cfg: cfg, limits: &limits{retry: cfg.Retry, of: map[target]*client.Limiter{}}}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // target is what the cloud throttles as one.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/devs/deploy/pkg/internal/wait"
 )
 
 // Config is what a Client needs to know of the world. The zero value works: no
@@ -77,7 +79,7 @@ func New(cfg Config) *Client {
 		cfg.UserAgent = "devs"
 	}
 	if cfg.Sleep == nil {
-		cfg.Sleep = sleep
+		cfg.Sleep = wait.For
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -111,17 +113,6 @@ func NewTransport() *http.Transport {
 		DisableCompression:    true,
 		WriteBufferSize:       64 << 10,
 		ReadBufferSize:        64 << 10,
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

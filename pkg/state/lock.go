@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/devs/deploy/pkg/internal/wait"
 )
 
 // ErrNoHolder is returned by Acquire when there is nothing that could hold a lock.
@@ -52,23 +54,12 @@ func (c LockConfig) withDefaults() LockConfig {
 		c.Now = time.Now
 	}
 	if c.Sleep == nil {
-		c.Sleep = sleep
+		c.Sleep = wait.For
 	}
 	if c.Waiting == nil {
 		c.Waiting = func(string) {}
 	}
 	return c
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // Lock is mutual exclusion over notes, which have no compare-and-swap. Whoever wants it

@@ -14,6 +14,7 @@ import (
 	"github.com/alibabacloud-go/tea/tea"
 
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/internal/wait"
 	"github.com/devs/deploy/pkg/secret"
 )
 
@@ -186,7 +187,7 @@ func (r Retry) withDefaults() Retry {
 	r.Base = orDefault(r.Base, 500*time.Millisecond)
 	r.Max = orDefault(r.Max, 8*time.Second)
 	if r.Sleep == nil {
-		r.Sleep = sleep
+		r.Sleep = wait.For
 	}
 	if r.Jitter == nil {
 		r.Jitter = rand.Float64
@@ -207,17 +208,6 @@ func (r Retry) pause(attempt int) time.Duration {
 // Pause waits before the next try, longer each time.
 func (c *Client) Pause(ctx context.Context, try int) error {
 	return c.retry.Sleep(ctx, c.retry.pause(try))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/image/layer"
+	"github.com/devs/deploy/pkg/internal/wait"
 )
 
 // Config says how ADD reaches what is not in the build context.
@@ -55,20 +56,9 @@ func NewFetcher(cfg Config) *Fetcher {
 		cfg.MaxBytes = 32 << 30
 	}
 	if cfg.Sleep == nil {
-		cfg.Sleep = sleep
+		cfg.Sleep = wait.For
 	}
 	return &Fetcher{cfg: cfg}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // Close removes all temporary files.
