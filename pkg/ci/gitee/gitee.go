@@ -53,25 +53,14 @@ func (c comment) of() *ci.Comment {
 	return &ci.Comment{ID: strconv.FormatInt(c.ID, 10), Body: c.Body, Author: c.User.Login, URL: c.URL, Created: c.Created, Updated: c.Updated}
 }
 
-const (
-	pageSize = 100
-	maxPages = 30
-)
-
 func (c *comments) List(ctx context.Context) ([]ci.Comment, error) {
+	list, err := rest.List[comment](ctx, &c.api, c.repo+c.pull, nil)
+	if err != nil {
+		return nil, explain("reading the comments", err)
+	}
 	var all []ci.Comment
-	for page := 1; page <= maxPages; page++ {
-		var got []comment
-		query := url.Values{"per_page": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}}
-		if _, err := c.api.Do(ctx, http.MethodGet, c.repo+c.pull, query, nil, &got); err != nil {
-			return nil, explain("reading the comments", err)
-		}
-		for _, g := range got {
-			all = append(all, *g.of())
-		}
-		if len(got) < pageSize {
-			break
-		}
+	for _, one := range list {
+		all = append(all, *one.of())
 	}
 	slices.SortStableFunc(all, func(a, b ci.Comment) int { return a.Created.Compare(b.Created) })
 	return all, nil

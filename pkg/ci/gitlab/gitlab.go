@@ -59,26 +59,15 @@ func (n *notes) of(g note) ci.Comment {
 	return c
 }
 
-const (
-	pageSize = 100
-	maxPages = 30
-)
-
 func (n *notes) List(ctx context.Context) ([]ci.Comment, error) {
+	list, err := rest.List[note](ctx, &n.api, n.path, url.Values{"sort": {"asc"}, "order_by": {"created_at"}})
+	if err != nil {
+		return nil, explain("reading the notes", err)
+	}
 	var all []ci.Comment
-	for page := 1; page <= maxPages; page++ {
-		var got []note
-		query := url.Values{"per_page": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}, "sort": {"asc"}, "order_by": {"created_at"}}
-		if _, err := n.api.Do(ctx, http.MethodGet, n.path, query, nil, &got); err != nil {
-			return nil, explain("reading the notes", err)
-		}
-		for _, g := range got {
-			if !g.System {
-				all = append(all, n.of(g))
-			}
-		}
-		if len(got) < pageSize {
-			break
+	for _, one := range list {
+		if !one.System {
+			all = append(all, n.of(one))
 		}
 	}
 	return all, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -149,6 +150,31 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 		}
 	}
 	return resp.Header, nil
+}
+
+// The pages of a list.
+const (
+	pageSize = 100
+	maxPages = 30
+)
+
+// List reads a list page by page, up to 3000 elements.
+func List[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	all := url.Values{"per_page": {strconv.Itoa(pageSize)}}
+	maps.Copy(all, query)
+	var list []T
+	for page := 1; page <= maxPages; page++ {
+		all.Set("page", strconv.Itoa(page))
+		var got []T
+		if _, err := c.Do(ctx, http.MethodGet, path, all, nil, &got); err != nil {
+			return nil, err
+		}
+		list = append(list, got...)
+		if len(got) < pageSize {
+			break
+		}
+	}
+	return list, nil
 }
 
 // message returns what a failed request is told, which may be anything.
