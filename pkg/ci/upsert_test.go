@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/devs/deploy/pkg/ci"
@@ -105,38 +106,43 @@ func TestUpsertEditsInPlace(t *testing.T) {
 	}
 }
 
-// The jobs of a matrix write at once, and none loses what another says.
+// The jobs of a matrix begin within a second and each request takes up to 300 ms: none
+// loses what another says. Time is that of the bubble, so nothing depends on the machine.
 func TestMatrixJobsShareOneComment(t *testing.T) {
-	const jobs = 6
-	for seed := range 30 {
-		random := rand.New(rand.NewPCG(uint64(seed), 1))
-		var mu sync.Mutex
-		b := &board{lag: func() {
-			mu.Lock()
-			d := time.Duration(random.IntN(1500)) * time.Microsecond
-			mu.Unlock()
-			time.Sleep(d)
-		}}
-		var wg sync.WaitGroup
-		for job := range jobs {
-			wg.Go(func() {
-				u := upsert(b, fmt.Sprint("job ", job), fmt.Sprint("text of ", job), true)
-				u.Settle = 40 * time.Millisecond
-				if _, err := u.Run(context.Background()); err != nil {
-					t.Errorf("seed %d, job %d: %v", seed, job, err)
-				}
-			})
-		}
-		wg.Wait()
-		if len(b.list) != 1 {
-			t.Fatalf("seed %d: %d comments", seed, len(b.list))
-		}
-		c, _ := report.ParseComment(b.list[0].Body)
-		for job := range jobs {
-			if s := c.Find(fmt.Sprint("job ", job)); s == nil || s.Text != fmt.Sprint("text of ", job) {
-				t.Errorf("seed %d: job %d lost its section", seed, job)
+	const jobs = 8
+	for seed := range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(uint64(seed), 1))
+			var mu sync.Mutex
+			within := func(d time.Duration) {
+				mu.Lock()
+				d = time.Duration(random.Int64N(int64(d)))
+				mu.Unlock()
+				time.Sleep(d)
 			}
-		}
+			b := &board{lag: func() { within(300 * time.Millisecond) }}
+			var wg sync.WaitGroup
+			for job := range jobs {
+				wg.Go(func() {
+					within(time.Second)
+					u := upsert(b, fmt.Sprint("job ", job), fmt.Sprint("text of ", job), true)
+					u.Settle = 1500 * time.Millisecond // as the action has it
+					if _, err := u.Run(context.Background()); err != nil {
+						t.Errorf("seed %d, job %d: %v", seed, job, err)
+					}
+				})
+			}
+			wg.Wait()
+			if len(b.list) != 1 {
+				t.Fatalf("seed %d: %d comments", seed, len(b.list))
+			}
+			c, _ := report.ParseComment(b.list[0].Body)
+			for job := range jobs {
+				if s := c.Find(fmt.Sprint("job ", job)); s == nil || s.Text != fmt.Sprint("text of ", job) {
+					t.Errorf("seed %d: job %d lost its section", seed, job)
+				}
+			}
+		})
 	}
 }
 
