@@ -142,7 +142,7 @@ func (c *region) contents(ctx context.Context, image *imageRef) (*runner.Content
 			out.Layers = append(out.Layers, func(context.Context) (io.ReadCloser, error) { return c.images.Blob(l.Digest) })
 		}
 	} else {
-		found, err := c.registries.Image(ctx, ref.Context().Digest(image.Digest.String()), platform)
+		found, err := c.registries.Image(ctx, ref.Context().Digest(image.Digest.String()), platform, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -42,7 +43,11 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 		return nil, diag.Errorf("%q is no reference of an image: %v", text, err).
 			WithHint("write it as registry/repository:tag")
 	}
-	img, err := p.Registry.Image(ctx, ref, platform)
+	var asked []v1.Hash
+	img, err := p.Registry.Image(ctx, ref, platform, func(h v1.Hash) []byte {
+		asked = append(asked, h)
+		return p.data(ctx, h)
+	})
 	if _, ok := errors.AsType[*diag.Problem](err); err != nil && !ok && ctx.Err() == nil {
 		return nil, diag.Errorf("the image %s cannot be read: %v", text, err).WithCode(diag.ExitComponent).WithCause(err).
 			WithHint("check its name, that this machine reaches the registry, and the credentials for it")
@@ -53,6 +58,14 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 	if have := img.Config.Platform(); have != nil && have.Architecture != "" && (have.Architecture != platform.Architecture || have.OS != platform.OS) {
 		p.notef(Warning, diag.Pos{}, "the image %s is for %s, and not for %s", text, registry.PlatformString(*have), registry.PlatformString(platform))
 	}
+	for _, h := range asked {
+		switch h {
+		case img.Digest:
+			p.keepData(h, img.RawManifest)
+		case img.Manifest.Config.Digest:
+			p.keepData(h, img.RawConfig)
+		}
+	}
 	b := &base{repo: ref.Context(), config: img.Config, key: keyOf("image", img.Digest.String())}
 	for _, l := range img.Layers {
 		d := l.Descriptor
@@ -62,4 +75,28 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 		))
 	}
 	return b, nil
+}
+
+// maxData bounds what the cache keeps itself, in bytes.
+const maxData = 16 << 10
+
+func dataKey(h v1.Hash) string { return "data/" + h.String() }
+
+// data returns what the cache has of a digest, nil when it has nothing.
+func (b *builder) data(ctx context.Context, h v1.Hash) []byte {
+	if closed(ctx, b.loaded) != nil {
+		return nil
+	}
+	r, _ := b.cache.Get(dataKey(h))
+	return r.Data
+}
+
+// keepData keeps what has a digest for later builds.
+func (b *builder) keepData(h v1.Hash, data []byte) {
+	if b.scratchStore() == nil || len(data) > maxData {
+		return
+	}
+	if r, _ := b.cache.Get(dataKey(h)); !bytes.Equal(r.Data, data) {
+		b.cache.Put(cache.Record{Key: dataKey(h), Data: data})
+	}
 }

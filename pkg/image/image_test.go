@@ -150,7 +150,7 @@ func (w *world) count(method, part string) int {
 func (w *world) files(repo, tag string) map[string]string {
 	w.t.Helper()
 	ctx := w.t.Context()
-	img, err := w.client.Image(ctx, w.repo(repo).Tag(tag), image.Native())
+	img, err := w.client.Image(ctx, w.repo(repo).Tag(tag), image.Native(), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestCopyOnly(t *testing.T) {
 	if _, ok := w.files("app", "v1")["app/sub/x"]; !ok {
 		t.Error("WORKDIR made no folder")
 	}
-	img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), image.Native())
+	img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), image.Native(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ RUN test ! -e /run/secrets/token && test -z "$TOKEN" && test -z "$BUILDER_TOKEN"
 			t.Errorf("the manifest %s holds the secret, or is not there: %v", tag, err)
 		}
 	}
-	img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), image.Native())
+	img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), image.Native(), nil)
 	if err != nil || bytes.Contains(img.RawConfig, []byte(canary)) {
 		t.Errorf("the config holds the secret, or is not there: %v", err)
 	}
@@ -412,7 +412,7 @@ func TestPlatforms(t *testing.T) {
 		t.Fatalf("the result is %+v", r)
 	}
 	for arch, want := range map[string]string{"amd64": "one", "arm64": "two"} {
-		img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), v1.Platform{OS: "linux", Architecture: arch})
+		img, err := w.client.Image(t.Context(), w.repo("app").Tag("v1"), v1.Platform{OS: "linux", Architecture: arch}, nil)
 		if err != nil || img.Config.Architecture != arch {
 			t.Fatalf("%s: %v %v", arch, img, err)
 		}

@@ -20,7 +20,7 @@ func noCache(_ *image.Config, o *image.Options) { o.NoCache = true }
 // fitting checks that the history of an image has an entry for each layer.
 func (w *world) fitting(repo string) {
 	w.t.Helper()
-	img, err := w.client.Image(w.t.Context(), w.repo(repo).Tag("v1"), image.Native())
+	img, err := w.client.Image(w.t.Context(), w.repo(repo).Tag("v1"), image.Native(), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func TestManifestsThatAreNoImages(t *testing.T) {
 		"escapes":    {`{"mediaType":"text/\u001b[31m\nplain"}`, "", "is not an image"},
 	} {
 		repo := manifests(t, map[string]string{"x": tt.manifest}, map[string]string{"x": tt.media})
-		_, err := registry.New(fast()).Image(context.Background(), repo.Tag("x"), v1.Platform{OS: "linux", Architecture: "amd64"})
+		_, err := registry.New(fast()).Image(context.Background(), repo.Tag("x"), v1.Platform{OS: "linux", Architecture: "amd64"}, nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\x1b\n") {
 			t.Errorf("%s: %q, want %s", name, err, tt.want)
 		}
@@ -78,7 +78,7 @@ func TestNestedIndexes(t *testing.T) {
 		all[child] = raw
 	}
 	repo := manifests(t, all, nil)
-	_, err := registry.New(fast()).Image(context.Background(), repo.Digest(child), v1.Platform{OS: "linux", Architecture: "amd64"})
+	_, err := registry.New(fast()).Image(context.Background(), repo.Digest(child), v1.Platform{OS: "linux", Architecture: "amd64"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "nested too deeply") {
 		t.Errorf("got %v", err)
 	}

@@ -106,6 +106,58 @@ func putImage(t testing.TB, c *registry.Client, repo name.Repository, tag string
 	return d
 }
 
+// What is known by its digest is not read again; what only claims to be it is.
+func TestImageThatIsKnown(t *testing.T) {
+	f := newFake()
+	repo := repository(t, serve(t, f), "base/os")
+	c := registry.New(fast())
+	platform := v1.Platform{OS: "linux", Architecture: "amd64"}
+	putImage(t, c, repo, "1", platform)
+	img, err := c.Image(context.Background(), repo.Tag("1"), platform, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, tt := range map[string]struct {
+		data  []byte
+		reads int
+	}{"the config": {img.RawConfig, 0}, "something else": {[]byte(`{"os":"linux"}`), 1}, "nothing": {nil, 1}} {
+		f.requests()
+		got, err := c.Image(context.Background(), repo.Tag("1"), platform, func(v1.Hash) []byte { return tt.data })
+		if err != nil || !bytes.Equal(got.RawConfig, img.RawConfig) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := f.count("GET /v2/base/os/blobs/"); n != tt.reads {
+			t.Errorf("%s: %d reads", what, n)
+		}
+	}
+}
+
+// Of an index that is known, only the index itself is read. Manifests need not tell their
+// media type (OCI image-spec, manifest.md).
+func TestImageOfAnIndexThatIsKnown(t *testing.T) {
+	f := newFake()
+	repo := repository(t, serve(t, f), "base/os")
+	c := registry.New(fast())
+	platform := v1.Platform{OS: "linux", Architecture: "amd64"}
+	config := []byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`)
+	child := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"mediaType":%q,"size":%d,"digest":%q},"layers":[]}`, types.OCIConfigJSON, len(config), digestOf(config))
+	index := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"size":%d,"digest":%q,"platform":{"os":"linux","architecture":"amd64"}}]}`,
+		types.OCIImageIndex, types.OCIManifestSchema1, len(child), digestOf(child))
+	if _, err := c.PutManifest(context.Background(), repo.Tag("1"), types.OCIImageIndex, index); err != nil {
+		t.Fatal(err)
+	}
+	f.requests()
+	img, err := c.Image(context.Background(), repo.Tag("1"), platform, func(h v1.Hash) []byte {
+		return map[v1.Hash][]byte{digestOf(config): config, digestOf(child): child}[h]
+	})
+	if err != nil || img.Digest != digestOf(child) || img.Config.Architecture != "amd64" {
+		t.Errorf("%+v, %v", img, err)
+	}
+	if got := f.requests(); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestImage(t *testing.T) {
 	both(t, func(t *testing.T, host string) {
 		ctx := context.Background()
@@ -128,18 +180,18 @@ func TestImage(t *testing.T) {
 		}
 		for want, got := range map[string]string{"linux/amd64": "amd64", "linux/arm64": "arm64", "linux/arm": "arm", "linux/arm/v7": "arm"} {
 			p, _ := v1.ParsePlatform(want)
-			img, err := c.Image(ctx, repo.Tag("latest"), *p)
+			img, err := c.Image(ctx, repo.Tag("latest"), *p, nil)
 			if err != nil || img.Config.Architecture != got || len(img.Layers) != 1 {
 				t.Fatalf("%s: %+v, %v", want, img, err)
 			}
 			if got == "arm" && img.Config.Variant != "v6" {
 				t.Errorf("%s: got variant %s", want, img.Config.Variant)
 			}
-			if _, err := c.Image(ctx, repo.Digest(img.Digest.String()), *p); err != nil {
+			if _, err := c.Image(ctx, repo.Digest(img.Digest.String()), *p, nil); err != nil {
 				t.Errorf("by digest: %v", err)
 			}
 		}
-		_, err = c.Image(ctx, repo.Tag("latest"), v1.Platform{OS: "linux", Architecture: "s390x"})
+		_, err = c.Image(ctx, repo.Tag("latest"), v1.Platform{OS: "linux", Architecture: "s390x"}, nil)
 		if err == nil || err.Error() != repo.Name()+":latest has no image for linux/s390x" {
 			t.Errorf("platform that is not there: %v", err)
 		}

@@ -35,6 +35,8 @@ type Record struct {
 	Index []v1.Descriptor `json:"index,omitempty"`
 	// Content is the key of the files that a COPY added.
 	Content string `json:"content,omitempty"`
+	// Data is what has a digest and is small, such as the config of a base.
+	Data []byte `json:"data,omitempty"`
 }
 
 // The form in which records are stored: an OCI artifact whose layers are the blobs
