@@ -32,15 +32,18 @@ func aimAtGoal(c *collected) {
 	runtime.SetFinalizer(c, aimAtGoal)
 }
 
-// mostGrowth is for heaps so small, or before the first collection, that the goal says
-// nothing: Go takes a heap for 4 MiB at least.
-const mostGrowth = 1000
+// Before the first collection, and for heaps so small that the goal says nothing: Go takes
+// a heap for 4 MiB at least, so the first collection comes at 20 MiB.
+const (
+	firstGrowth = 500
+	mostGrowth  = 1000
+)
 
 // growth is by how many percent a heap of live bytes may grow.
 func growth(live uint64) int {
 	switch {
 	case live == 0: // nothing was collected yet
-		return mostGrowth
+		return firstGrowth
 	case live > heapGoal:
 		return leastGrowth
 	}

@@ -4,7 +4,7 @@ import "testing"
 
 func TestGrowth(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0:                mostGrowth, // nothing was collected yet
+		0:                firstGrowth, // nothing was collected yet
 		1 << 20:          mostGrowth,
 		heapGoal / 2:     100,
 		heapGoal - 1<<20: leastGrowth,
