@@ -77,7 +77,7 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 	return b, nil
 }
 
-// maxData bounds what the cache keeps itself, in bytes.
+// maxData bounds what a record of the cache keeps itself, in bytes.
 const maxData = 16 << 10
 
 func dataKey(h v1.Hash) string { return "data/" + h.String() }

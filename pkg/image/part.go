@@ -140,14 +140,19 @@ func indexKey(l cache.Layer) string { return "index/" + l.Digest.String() }
 // knownIndex is the index of a layer as an earlier build left it, nil when it did not.
 func (b *builder) knownIndex(ctx context.Context, l cache.Layer) *tree.Index {
 	r, ok := b.cache.Get(indexKey(l))
-	if !ok || len(r.Index) != 1 {
+	if !ok {
 		return nil
 	}
-	for _, from := range b.blobs.all() {
-		data, err := readBlob(ctx, from, r.Index[0])
-		index := &tree.Index{}
-		if err == nil && index.UnmarshalBinary(data) == nil {
-			return index
+	index := &tree.Index{}
+	if index.UnmarshalBinary(r.Data) == nil {
+		return index
+	}
+	for _, d := range r.Index {
+		for _, from := range b.blobs.all() {
+			data, err := readBlob(ctx, from, d)
+			if err == nil && index.UnmarshalBinary(data) == nil {
+				return index
+			}
 		}
 	}
 	b.cache.Drop(r.Key)
@@ -179,6 +184,10 @@ func (b *builder) saveIndex(ctx context.Context, l cache.Layer, index *tree.Inde
 func (b *builder) storeIndex(ctx context.Context, l cache.Layer, index *tree.Index) {
 	data, err := index.MarshalBinary()
 	if err != nil {
+		return
+	}
+	if len(data) <= maxData {
+		b.cache.Put(cache.Record{Key: indexKey(l), Data: data})
 		return
 	}
 	if digest, err := store.Put(ctx, b.scratchStore(), data, b.permitted); err == nil {

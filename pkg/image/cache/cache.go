@@ -35,7 +35,7 @@ type Record struct {
 	Index []v1.Descriptor `json:"index,omitempty"`
 	// Content is the key of the files that a COPY added.
 	Content string `json:"content,omitempty"`
-	// Data is what has a digest and is small, such as the config of a base.
+	// Data is what is small: the config of a base, or the index of a layer.
 	Data []byte `json:"data,omitempty"`
 }
 
