@@ -241,6 +241,7 @@ sizes() {
   check "slim: at most $most bytes" test "$slim" -gt 0 -a "$slim" -le "$most"
 }
 
+need_docker
 need_packages skopeo:skopeo python3:python3
 make_work
 start_dockerd

@@ -3,14 +3,30 @@
 # shellcheck shell=bash
 #
 #   source "$(dirname "$0")/lib.sh"
-#   make_work; start_dockerd; start_registry; build_images
+#   need_docker; make_work; start_dockerd; start_registry; build_images
 #   check "says hello" "$DOCKER" run --rm --network=host "$SLIM_IMAGE" echo hello
 #   summary
 #
 # shellcheck source=test/image/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../image/lib.sh"
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
+
+# skip WHY counts what cannot be tested here. With DEVS_REQUIRE=1 that is a failure.
+skip() {
+  [ "${DEVS_REQUIRE:-}" != 1 ] || fail "$1"
+  skipped=$((skipped + 1))
+  echo "skipped: $1"
+}
+
+# need_docker ends the script where no dockerd can be started.
+need_docker() {
+  if [ "$(id -u)" != 0 ] || ! { PATH=$PATH:/usr/sbin command -v dockerd || command -v apt-get; } >/dev/null; then
+    skip "this needs root, dockerd, and a docker client"
+    summary
+    exit
+  fi
+}
 
 # check TITLE COMMAND... runs a command and counts whether it succeeds. What it printed
 # is shown when it does not.
@@ -30,8 +46,8 @@ check() {
 
 # summary prints the last line, and fails when a check did or when there was none.
 summary() {
-  echo "$passed passed, $failed failed"
-  [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" = 0 ] && [ $((passed + skipped)) -gt 0 ]
 }
 
 # assemble_image builds the product (DEVS_BIN names a ready one) and the context of its
