@@ -120,7 +120,7 @@ type request struct {
 	asked  string // the repository as the client names it
 	repo   string // the repository, with the prefix of the handler
 	kind   string // manifests, blobs, blobs/uploads, tags or referrers; "" for the registry itself
-	target string // tag, digest, or id of an upload
+	target string // tag, digest, or id of an upload; of the registry itself the rest of the path
 }
 
 // ServeHTTP answers a request of the distribution API, whose path begins with /v2.
@@ -171,18 +171,19 @@ func parse(path string) *request {
 	case last(2) == "blobs", last(2) == "manifests", last(2) == "referrers", last(2) == "tags" && last(1) == "list":
 		return cut(2, last(2), last(1))
 	}
-	return &request{}
+	return &request{target: path}
 }
 
 // pass lets go-containerregistry's handler answer.
 func (r *Registry) pass(w http.ResponseWriter, rq *request) {
-	req := rq.Request
+	path := rq.target
 	if rq.kind != "" {
-		inner := *req.URL
-		inner.Path, inner.RawPath = "/v2/"+rq.repo+"/"+rq.kind+"/"+rq.target, ""
-		req = req.Clone(req.Context())
-		req.URL = &inner
+		path = rq.repo + "/" + rq.kind + "/" + rq.target
 	}
+	inner := *rq.URL
+	inner.Path, inner.RawPath = "/v2/"+path, ""
+	req := rq.Clone(rq.Context())
+	req.URL = &inner
 	r.answers.ServeHTTP(w, req)
 }
 

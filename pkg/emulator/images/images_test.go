@@ -488,6 +488,7 @@ func FuzzServe(f *testing.F) {
 	f.Add("POST", "/v2/app/blobs/uploads/?digest=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "", "")
 	f.Add("GET", "/v2/app/blobs/../../../x", "", "")
 	f.Add("GET", "/v2/app/tags/list?n=1&last=x", "", "")
+	f.Add("GET", "#", "", "") // no path at all
 	dir := filepath.Join(f.TempDir(), "registry")
 	r, err := Open(Config{Dir: dir})
 	if err != nil {
