@@ -98,6 +98,9 @@ func (m *matcher) mayMatchBelow(dir string, back bool) bool {
 }
 
 func mayMatchBelow(pattern, dir string) bool {
+	if strings.ContainsAny(pattern, "|(){}+^") {
+		return true // patternmatcher takes them as its regular expressions do
+	}
 	parts := strings.Split(pattern, "/")
 	for name := range strings.SplitSeq(dir, "/") {
 		if len(parts) == 0 {
