@@ -69,7 +69,7 @@ func (t *tool) action(ctx context.Context) error {
 	})
 	for _, s := range in.Secrets() {
 		log.Mask(s.Reveal())
-		t.redactor.Add(s.Reveal())
+		t.redactor.Always(s.Reveal())
 	}
 	a := &action{in: in, log: log, run: ci.Detect(t.env, t.eventFile()), began: t.Now(), took: map[string]time.Duration{}}
 	a.tool = t.child(a)

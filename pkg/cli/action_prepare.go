@@ -186,7 +186,7 @@ func (a *action) assume(ctx context.Context) error {
 // hide keeps secrets that came up on the way out of everything that is written.
 func (a *action) hide(secrets ...string) {
 	a.log.Mask(secrets...)
-	a.redactor.Add(secrets...)
+	a.redactor.Always(secrets...)
 }
 
 // sessionName tells the audit log of the cloud which run acts: 2 to 64 letters, digits and
@@ -220,6 +220,7 @@ func (a *action) mistrust() error {
 			WithHint("use command: plan, which runs no code of the fork; allow-fork-hooks: true lets this job run everything")
 	}
 	a.distrust, a.SkipActions, a.AllowUnresolved = true, true, true
+	a.components = components(a.readFile(a.Dir))
 	if !a.plain {
 		return nil
 	}

@@ -156,7 +156,7 @@ func toolCommands() []string { return []string{"config", "cli", "emulator", "ver
 
 // load reads the application file and the .env beside it.
 func (t *tool) load() (*app.App, error) {
-	a, err := spec.Load(spec.Options{Dir: t.Dir, Template: t.Template})
+	a, err := spec.Load(spec.Options{Dir: t.Dir, Template: t.Template, ReadFile: t.readFile(t.Dir)})
 	if err != nil {
 		return nil, err
 	}

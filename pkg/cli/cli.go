@@ -69,10 +69,15 @@ type outcome struct {
 }
 
 func newTool(env *Env) *tool {
-	return &tool{Env: env, raw: env.IO.Out, redactor: &secret.Redactor{}, components: component.Catalogue{
-		"fc":     sync.OnceValue(fc.New),
+	return &tool{Env: env, raw: env.IO.Out, redactor: &secret.Redactor{}, components: components(os.ReadFile)}
+}
+
+// components are those that are built in; read reads the files that props name.
+func components(read func(name string) ([]byte, error)) component.Catalogue {
+	return component.Catalogue{
+		"fc":     sync.OnceValue(func() component.Component { return fc.NewWith(fc.Config{ReadFile: read}) }),
 		"fc-api": sync.OnceValue(fcapi.New),
-	}}
+	}
 }
 
 // Main runs the command line and returns the exit code.

@@ -3,9 +3,11 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/devs/deploy/pkg/app"
@@ -43,9 +45,11 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 			w.close()
 		}
 	}()
-	dotenv, err := spec.LoadDotEnv(a.Dir)
-	if err != nil {
-		return nil, err
+	dotenv := map[string]string{}
+	if !t.distrust { // a stranger's would decide where requests go
+		if dotenv, err = spec.LoadDotEnv(a.Dir); err != nil {
+			return nil, err
+		}
 	}
 	getenv := spec.WithDotEnv(t.getenv, dotenv)
 	cfg := engine.Config{
@@ -58,6 +62,7 @@ func (t *tool) open(ctx context.Context, a *app.App) (_ *world, err error) {
 		Redactor: t.redactor,
 		Now:      t.Now,
 		In:       t.IO.In,
+		Stranger: t.distrust,
 	}
 	if t.Debug {
 		cfg.Trace = func(line string) { w.printer.event(engine.Notice{Text: "request: " + line}) }
@@ -185,21 +190,32 @@ func (t *tool) notify(p *printer) func(engine.Event) {
 }
 
 // readFile returns what reads the files that an application in dir names: any, or, when
-// it is a stranger's, those that lie in it.
+// it is a stranger's, those that lie in it, wherever links lead. What git keeps is not
+// among them: a checkout leaves the job's token there.
 func (t *tool) readFile(dir string) func(path string) ([]byte, error) {
 	if !t.distrust {
 		return os.ReadFile
 	}
 	return func(path string) ([]byte, error) {
-		root, err := os.OpenRoot(dir)
+		folder, err := filepath.EvalSymlinks(dir)
+		if err != nil {
+			return nil, err
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil || !filepath.IsLocal(name) {
+			return nil, errors.New("it lies outside the folder of the application")
+		}
+		if slices.ContainsFunc(strings.Split(name, string(filepath.Separator)), func(part string) bool { return strings.EqualFold(part, ".git") }) {
+			return nil, errors.New("it belongs to git")
+		}
+		root, err := os.OpenRoot(folder)
 		if err != nil {
 			return nil, err
 		}
 		defer root.Close()
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return nil, err
-		}
 		return root.ReadFile(name)
 	}
 }

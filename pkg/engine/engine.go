@@ -33,6 +33,9 @@ type Config struct {
 	Access     string // the alias that beats every one in the file, "" for none
 	Env        func(name string) (string, bool)
 	ReadFile   func(path string) ([]byte, error)
+	// Stranger says that the application is not to be trusted: env() and config() find
+	// nothing for it, as what they find may be shown.
+	Stranger   bool
 	Exists     func(path string) bool
 	Hooks      Hooks
 	Notify     func(Event)

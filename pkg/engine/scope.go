@@ -49,8 +49,13 @@ func (e *Engine) scope(s *session, req Request) *expr.Scope {
 			return nil
 		},
 	}
+	if e.Stranger {
+		scope.Env = func(string) (string, bool) { return "", false }
+	}
 	if s != nil {
 		scope.This = e.view(s.svc, s)
+	}
+	if s != nil && !e.Stranger {
 		scope.Config = func(field string) (*app.Value, error) { return e.credentialField(s, field) }
 	}
 	return scope

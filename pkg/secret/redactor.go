@@ -22,6 +22,7 @@ type Redactor struct {
 	mu    sync.RWMutex
 	forms []string // every encoded form of every secret, longest first
 	plain []string // texts that must stay readable, see Allow
+	fixed []string // forms that are hidden whatever is allowed, see Always
 }
 
 // Add makes r hide value and its base64, URL and JSON forms, and each line of a
@@ -39,6 +40,20 @@ func (r *Redactor) Add(values ...string) {
 	slices.SortFunc(r.forms, func(a, b string) int { return len(b) - len(a) })
 }
 
+// Always is Add for secrets that stay hidden even in texts that are allowed.
+func (r *Redactor) Always(values ...string) {
+	r.mu.Lock()
+	for _, v := range values {
+		for _, form := range encodings(v) {
+			if len(form) >= MinRedacted && !slices.Contains(r.fixed, form) {
+				r.fixed = append(r.fixed, form)
+			}
+		}
+	}
+	r.mu.Unlock()
+	r.Add(values...)
+}
+
 // Allow keeps names readable that the product must print although they came from a
 // secret place (the region, a function's name): a secret that is part of name is
 // no longer hidden.
@@ -52,11 +67,12 @@ func (r *Redactor) Allow(name string) {
 		return
 	}
 	r.plain = append(r.plain, name)
-	r.forms = slices.DeleteFunc(r.forms, func(form string) bool { return strings.Contains(name, form) })
+	r.forms = slices.DeleteFunc(r.forms, r.allowed)
 }
 
+// allowed reports whether a form of a secret must stay readable.
 func (r *Redactor) allowed(form string) bool {
-	return slices.ContainsFunc(r.plain, func(p string) bool { return strings.Contains(p, form) })
+	return !slices.Contains(r.fixed, form) && slices.ContainsFunc(r.plain, func(p string) bool { return strings.Contains(p, form) })
 }
 
 func encodings(v string) []string {

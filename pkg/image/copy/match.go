@@ -98,8 +98,8 @@ func (m *matcher) mayMatchBelow(dir string, back bool) bool {
 }
 
 func mayMatchBelow(pattern, dir string) bool {
-	if strings.ContainsAny(pattern, "|(){}+^") {
-		return true // patternmatcher takes them as its regular expressions do
+	if strings.ContainsAny(pattern, "|{}^") {
+		return true // patternmatcher leaves them in its regular expressions
 	}
 	parts := strings.Split(pattern, "/")
 	for name := range strings.SplitSeq(dir, "/") {
