@@ -267,6 +267,7 @@ func TestActionRefusesWhatWasNotApproved(t *testing.T) {
 			j.api.Add(5, "mallory", body)
 		}, "", "there is no plan by github-actions[bot]"},
 		"no signature": {func(j *job) {}, "the deploy-only key", "another plan"},
+		"not merged":   {func(j *job) { j.api.Open[5] = true }, "", "the pull request #5 of the commit c0ffee was not merged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,7 +289,33 @@ func TestActionRefusesWhatWasNotApproved(t *testing.T) {
 		})
 	}
 	j, _ := plan(t, "the deploy-only key")
+	for _, command := range []string{"web deploy -y", "remove", "publish", "s deploy --use-local"} {
+		want := "require-approved-plan cannot be kept"
+		if command == "s deploy --use-local" {
+			want = "another plan" // a plan by another policy
+		}
+		if s := j.run("require-approved-plan", "true", "approval-key", "another key", "command", command); s.code == 0 || !strings.Contains(s.log, want) {
+			t.Errorf("%s: %d\n%s", command, s.code, s.log)
+		}
+	}
 	j.want(j.run("require-approved-plan", "true", "approval-key", "the deploy-only key"), 0, "was approved")
+}
+
+// A deploy that fails takes nothing away from the approval, although one job does both.
+func TestActionDeploysWhatWasApprovedAgain(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.write("s.yaml", strings.Replace(app("first"), "component: fc\n", "component: fc\n    actions: {pre-deploy: [{run: test -e works}]}\n", 1))
+	j.pullRequest("o/r")
+	j.want(j.run(), 0)
+	j.event("push", "refs/heads/main", `{}`)
+	j.api.Pulls["c0ffee"] = []int{5}
+	j.want(j.run("require-approved-plan", "true"), 101, "was approved on pull request #5", "test -e works")
+	j.write("works", "")
+	j.want(j.run("require-approved-plan", "true"), 0, "was approved on pull request #5")
+	if c := j.api.Comments(); len(c) != 1 || !strings.Contains(c[0].Body, "**Deployed** by [run 77]") || strings.Contains(c[0].Body, "failed") {
+		t.Errorf("comments: %+v", c)
+	}
 }
 
 func TestActionTellsOfDrift(t *testing.T) {
@@ -428,6 +455,134 @@ func TestActionAssumesARole(t *testing.T) {
 	if s.code == 0 || !strings.Contains(s.log, "account-id is 42") || s.outputs["failure-reason"] != "credentials" {
 		t.Errorf("another account than that of the role: %d, %v\n%s", s.code, s.outputs, s.log)
 	}
+}
+
+// What a stranger's file says is shown, so nothing of this job may get into it: not its
+// variables, not the token in .git, no file elsewhere, and no password for a host that
+// the file names.
+func TestActionGivesForksNothing(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.event("pull_request_target", "refs/heads/main", `{"pull_request":{"number":5,"head":{"sha":"c0ffee","repo":{"full_name":"mallory/r"}},"base":{"repo":{"full_name":"o/r"}}}}`)
+	j.env["NPM_TOKEN"] = "canary-npm-token"
+	outside := t.TempDir()
+	for name, text := range map[string]string{
+		"base.json": `{"vars": {"x": "canary-of-a-parent"}}`, "env": "FROM_LINK=canary-of-dotenv\n", "pem": "-----BEGIN CERTIFICATE-----\ncanary-certificate\n-----END CERTIFICATE-----\n",
+	} {
+		if err := os.WriteFile(filepath.Join(outside, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := base64.StdEncoding.EncodeToString([]byte("x-access-token:" + jobToken))
+	j.write(".git/config", "extraheader = AUTHORIZATION: basic "+token+" canary-of-git\n")
+	for link, target := range map[string]string{"link": ".git/config", ".env": filepath.Join(outside, "env")} {
+		if err := os.Symlink(target, filepath.Join(j.dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var asked []string
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("Authorization"))
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer registry.Close()
+	host := strings.Replace(strings.TrimPrefix(registry.URL, "http://"), "127.0.0.1", "localhost", 1)
+	inputs := []string{
+		"command", "plan", "comment", "always", "account-id", "1000000000000000", "access-key-id", "embedded", "access-key-secret", "canary-key-secret",
+		"registry-username", "bob", "registry-password", "canary-password",
+	}
+	describe := func(text string) string { return strings.Replace(app("x"), `description: "x"`, "description: "+text, -1) }
+	function := "function: {name: web, runtime: python3.9, handler: index.handler, codeUri: ./code}"
+	for name, file := range map[string]string{
+		"a variable":       describe(`"${env(NPM_TOKEN)} ${env(AccessKeySecret)} ${env(GITHUB_TOKEN)}"`),
+		"a name":           strings.Replace(app("x"), "name: web, runtime", `name: "f-${env(NPM_TOKEN)}", runtime`, 1),
+		"a key":            describe(`"${config(AccessKeySecret)} ${config('AccessKeySecret')}"`),
+		"git":              describe(`"${file(.git/config)} ${file(./.GIT/config)} ${file(link)}"`),
+		"dotenv":           describe(`"${env(FROM_LINK)}"`),
+		"a parent":         "extend: " + outside + "/base.json\n" + describe(`"${vars.x}"`),
+		"a certificate":    strings.Replace(app("x"), function, function+"\n      customDomains: [{domainName: x.example.com, protocol: HTTPS, certConfig: {certName: c, certificate: "+outside+"/pem, privateKey: "+outside+"/pem}, routeConfigs: [{path: /}]}]", 1),
+		"another registry": strings.Replace(app("x"), function, "function: {name: web, runtime: custom-container, caPort: 9000, customContainerConfig: {image: "+host+"/x/y:1}}", 1),
+	} {
+		j.write("s.yaml", file)
+		s := j.run(inputs...)
+		var written strings.Builder
+		for line := range strings.Lines(s.log) {
+			if !strings.HasPrefix(line, "::add-mask::") {
+				written.WriteString(line)
+			}
+		}
+		fmt.Fprint(&written, s.outputs, s.summary, j.api.Comments())
+		_ = filepath.WalkDir(filepath.Join(j.dir, ".s/action"), func(path string, _ fs.DirEntry, _ error) error {
+			data, _ := os.ReadFile(path)
+			written.Write(data)
+			return nil
+		})
+		if text := written.String(); strings.Contains(text, "canary") || strings.Contains(text, token) {
+			t.Errorf("%s: a secret is written:\n%s", name, text)
+		}
+		if !strings.Contains(written.String(), "shop") && !strings.Contains(s.log, "error") {
+			t.Errorf("%s: there is no plan and no error:\n%s", name, s.log)
+		}
+	}
+	if len(asked) == 0 {
+		t.Error("the registry was not asked")
+	}
+	for _, header := range asked {
+		if header != "" {
+			t.Errorf("the registry of the fork got %s", header)
+		}
+	}
+}
+
+// A job that begins when another one is done may have checked out what that one was for.
+func TestActionOnWorkflowRunOfForks(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.write("s.yaml", strings.Replace(app("fork"), "component: fc\n", "component: fc\n    actions: {pre-plan: [{run: touch "+j.dir+"/ran}], pre-deploy: [{run: touch "+j.dir+"/ran}]}\n", 1))
+	for _, event := range []string{
+		`{"workflow_run":{"event":"pull_request","head_sha":"f00d","head_repository":{"full_name":"mallory/r"},"pull_requests":[]}}`,
+		`{"workflow_run":{"event":"pull_request","head_sha":"f00d"}}`, `{}`, `nonsense`,
+	} {
+		j.event("workflow_run", "refs/heads/main", event)
+		j.want(j.run("command", "plan"), 0)
+		j.want(j.run(), 100, "is not run for the pull request of a fork")
+	}
+	j.event("issue_comment", "refs/heads/main", `nonsense`)
+	j.want(j.run(), 100, "is not run for the pull request of a fork")
+	if _, err := os.Stat(filepath.Join(j.dir, "ran")); err == nil {
+		t.Error("code of the fork was run")
+	}
+	j.event("workflow_run", "refs/heads/main", `{"workflow_run":{"event":"push","head_sha":"c0ffee","head_repository":{"full_name":"o/r"}}}`)
+	j.want(j.run(), 0, "created  function shop/back")
+}
+
+// Nobody has said yes to what is in a merge queue.
+func TestActionOnlyPlansInTheMergeQueue(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.event("merge_group", "refs/heads/gh-readonly-queue/main/pr-5-c0ffee", `{"merge_group":{"head_sha":"c0ffee"}}`)
+	j.want(j.run(), 0, "4 to create")
+	if s := j.run("command", "web info"); s.code == 0 {
+		t.Error("it was deployed")
+	}
+}
+
+// The token of an app may not ask whose it is, but for the GraphQL API.
+func TestActionWithTheTokenOfAnApp(t *testing.T) {
+	t.Parallel()
+	j := newJob(t)
+	j.api.Apps[jobToken] = "our-app[bot]"
+	j.pullRequest("o/r")
+	for range 2 {
+		j.want(j.run(), 0)
+	}
+	if c := j.api.Comments(); len(c) != 1 || c[0].Author != "our-app[bot]" {
+		t.Errorf("comments: %+v", c)
+	}
+	j.event("push", "refs/heads/main", `{}`)
+	j.api.Pulls["c0ffee"] = []int{5}
+	j.want(j.run("require-approved-plan", "true"), 0, "was approved on pull request #5")
 }
 
 func TestActionFailsClearly(t *testing.T) {

@@ -54,7 +54,9 @@ func gitHubRun(getenv func(string) string, data []byte) *Run {
 	var e event
 	err := json.Unmarshal(data, &e)
 	switch {
-	case strings.HasPrefix(r.Event, "pull_request") && (err != nil || e.PullRequest == nil):
+	case strings.HasPrefix(r.Event, "pull_request") && (err != nil || e.PullRequest == nil),
+		r.Event == "issue_comment" && (err != nil || e.Issue == nil),
+		r.Event == "workflow_run" && (err != nil || e.WorkflowRun == nil):
 		r.Fork = true // where nothing tells whose code it is, it is nobody's that is trusted
 	case e.PullRequest != nil:
 		r.PullRequest = max(e.PullRequest.Number, 0)
@@ -66,7 +68,8 @@ func gitHubRun(getenv func(string) string, data []byte) *Run {
 		r.PullRequest = max(e.Issue.Number, 0)
 		r.Fork = true // the event does not tell where its code comes from
 	case e.WorkflowRun != nil:
-		// Code of the default branch runs here; what the other run was for is only spoken of.
+		// The job begins on the default branch, but may check out what the other run was for.
+		r.Fork = !strings.EqualFold(e.WorkflowRun.HeadRepository.FullName, r.Repository)
 		r.SHA = e.WorkflowRun.HeadSHA
 		if len(e.WorkflowRun.PullRequests) > 0 {
 			r.PullRequest = max(e.WorkflowRun.PullRequests[0].Number, 0)

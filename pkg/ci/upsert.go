@@ -49,6 +49,9 @@ func (u Upsert) Run(ctx context.Context) (*Comment, error) {
 		if err != nil {
 			return nil, err
 		}
+		if written.Author != "" {
+			self = written.Author // who writes is who the token is, whatever was said
+		}
 		switch {
 		case done && look == 0: // as it was before this run: nobody was about to change it
 			return written, nil

@@ -66,9 +66,13 @@ func (a *action) parse() error {
 	}
 	if len(words) == 0 {
 		words = []string{"deploy"}
-		if a.run.PullRequest > 0 && a.run.Event != "workflow_run" {
+		if a.run.PullRequest > 0 && a.run.Event != "workflow_run" || a.run.Event == "merge_group" { // what is in the queue is not merged yet
 			words = []string{"plan"}
 		}
+	}
+	if a.in.RequireApprovedPlan && !slices.Contains([]string{"deploy", "plan", "build", "comment"}, words[0]) {
+		return diag.Errorf("require-approved-plan cannot be kept with the command %q", a.in.Command).
+			WithHint("use command: deploy, and the input services for some of them")
 	}
 	if !slices.Contains(verbs(), words[0]) {
 		if a.in.DryRun {
@@ -208,7 +212,7 @@ func sessionName(run *ci.Run) string {
 // mistrust decides what may be done with the code of a fork. None of it is run in a job
 // that may hold secrets; without keys there is a plan of what its file wants.
 func (a *action) mistrust() error {
-	if !a.run.Fork {
+	if !a.run.Fork || a.verb == "comment" { // which looks at no application
 		return nil
 	}
 	a.plain = a.verb == "plan" && !a.hasCredential()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +99,7 @@ func (a *action) comment(ctx context.Context, err error) {
 	if number == 0 && a.verb == "deploy" {
 		// A comment that shows the plan of this commit learns what came of it; there is none
 		// to learn where the token may not look for it.
-		number, _ = a.reviewed(ctx)
+		number, _ = a.pullRequest(ctx)
 		create = false
 	}
 	a.tell(a.say(ctx, number, n, create))
@@ -119,7 +121,10 @@ func (a *action) say(ctx context.Context, number int, n report.RunNote, create b
 	if err != nil || comments == nil {
 		return err
 	}
-	name := cmp.Or(a.in.CommentSection, a.run.Job, "devs")
+	name := cmp.Or(a.in.CommentSection, a.jobName())
+	if n.Deployed { // what a deploy says of itself must not take the place of the plan that was approved
+		name += " (deploy)"
+	}
 	about := ci.About(a.run.Repository, number, a.in.CommentKey)
 	c, err := ci.Upsert{
 		Comments: comments, Key: a.in.CommentKey, Create: create, Pause: wait.For, Settle: settle,
@@ -131,6 +136,15 @@ func (a *action) say(ctx context.Context, number int, n report.RunNote, create b
 		a.commentURL = c.URL
 	}
 	return err
+}
+
+// jobName tells this job's part of the comment from those of other jobs and steps.
+func (a *action) jobName() string {
+	name := cmp.Or(a.run.Job, "devs")
+	if about := path.Join(filepath.ToSlash(a.in.WorkingDirectory), filepath.ToSlash(a.in.Template)); about != "" && about != "." {
+		name += " " + about
+	}
+	return name
 }
 
 // runNote is what the reports say about a run that ended with err.
@@ -181,15 +195,9 @@ func (a *action) commentOfFork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	number := a.run.PullRequest
-	if api, err := a.github(); number == 0 && err == nil && api != nil {
-		numbers, err := api.PullRequests(ctx, a.run.SHA)
-		if err != nil {
-			return err
-		}
-		if len(numbers) > 0 {
-			number = numbers[0]
-		}
+	number, err := a.pullRequest(ctx)
+	if err != nil {
+		return err
 	}
 	if number == 0 {
 		return diag.Errorf("no pull request belongs to the commit %s", a.run.SHA).WithHint("run this on workflow_run")
@@ -203,7 +211,7 @@ func (a *action) approved(ctx context.Context) error {
 	if a.last().Plan.Counts().Pending() == 0 {
 		return nil
 	}
-	number, err := a.reviewed(ctx)
+	number, err := a.mergedWith(ctx)
 	if err != nil {
 		return &unapproved{err}
 	}
@@ -233,21 +241,50 @@ func (a *action) approved(ctx context.Context) error {
 	return nil
 }
 
-// reviewed returns the pull request that the commit of this run was merged with.
-func (a *action) reviewed(ctx context.Context) (int, error) {
+// pullRequest returns the pull request that the run, or its commit, belongs to, 0 for none.
+func (a *action) pullRequest(ctx context.Context) (int, error) {
 	if a.run.PullRequest > 0 {
 		return a.run.PullRequest, nil
 	}
+	list, err := a.pullRequests(ctx)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	a.run.PullRequest = list[0].Number
+	return list[0].Number, nil
+}
+
+// mergedWith returns the pull request with which the commit came to the branch of this run
+// or to the default branch. On GitHub whoever may push can open one, and have a plan on
+// it; only the merge tells that somebody wanted it.
+func (a *action) mergedWith(ctx context.Context) (int, error) {
+	if a.run.Provider != ci.GitHub {
+		return a.pullRequest(ctx)
+	}
+	list, err := a.pullRequests(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range list {
+		if p.Merged && (p.Base == p.Default || "refs/heads/"+p.Base == a.run.Ref) {
+			a.run.PullRequest = p.Number
+			return p.Number, nil
+		}
+	}
+	if len(list) > 0 {
+		return 0, diag.Errorf("the pull request #%d of the commit %s was not merged", list[0].Number, a.run.SHA).WithCode(diag.ExitComponent).
+			WithHint("merge it first: who merges it approves the plan on it")
+	}
+	return 0, nil
+}
+
+// pullRequests returns those of the commit, none where there is no API to ask.
+func (a *action) pullRequests(ctx context.Context) ([]github.PullRequest, error) {
 	api, err := a.github()
 	if err != nil || api == nil {
-		return 0, err
+		return nil, err
 	}
-	numbers, err := api.PullRequests(ctx, a.run.SHA)
-	if err != nil || len(numbers) == 0 {
-		return 0, err
-	}
-	a.run.PullRequest = numbers[0]
-	return numbers[0], nil
+	return api.PullRequests(ctx, a.run.SHA)
 }
 
 // startDeployment tells GitHub of a deployment, if an environment is named. What it

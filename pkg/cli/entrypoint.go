@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/devs/deploy/pkg/ci"
 )
 
 // EntrypointName is the name under which the program is the ENTRYPOINT of its images.
@@ -24,7 +26,9 @@ const EntrypointName = "entrypoint"
 // actions do.
 func Entrypoint(env *Env, look func(name string) (string, error)) (program string) {
 	if len(env.Args) == 0 {
-		if slices.ContainsFunc(env.Environ, func(e string) bool { return strings.HasPrefix(e, "INPUT_") }) {
+		if slices.ContainsFunc(env.Environ, func(e string) bool {
+			return slices.ContainsFunc(ci.Prefixes(), func(p string) bool { return strings.HasPrefix(e, p) })
+		}) {
 			env.Args = []string{"action"}
 		}
 		return ""

@@ -28,6 +28,7 @@ func TestEntrypoint(t *testing.T) {
 		{title: "nothing is the help"},
 		{title: "inputs are the action", environ: inputs, want: []string{"action"}},
 		{title: "an input whose name a shell keeps", environ: []string{"INPUT_COMMAND="}, want: []string{"action"}},
+		{title: "an input of a plugin", environ: []string{"PLUGIN_COMMAND=plan"}, want: []string{"action"}},
 		{title: "no input", environ: []string{"MY_INPUT_X=1"}},
 		{title: "Jenkins", args: []string{"cat"}, program: "/bin/cat"},
 		{title: "inputs and a program", args: []string{"cat"}, environ: inputs, program: "/bin/cat"},

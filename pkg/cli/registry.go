@@ -41,8 +41,9 @@ type passwordFunc = func(ctx context.Context, r acr.Registry) (*acr.Password, er
 // when there is one.
 func (t *tool) newRegistryClient(cloud *embedded, host string, password passwordFunc) (*registry.Client, error) {
 	cfg := auth.Config{Environ: t.Environ, Password: password, Secret: func(v string) { t.redactor.Add(v) }, Warn: func(text string) { t.warn("%s", text) }, Now: t.Now}
-	if user, pass := t.env(envRegistryUser), t.env(envRegistryPassword); user != "" || pass != "" {
-		if t.env(envRegistry) != "" || t.distrust { // a stranger names no host that gets the password
+	named := t.env(envRegistry) != "" || !t.distrust // a stranger names no host that gets the password
+	if user, pass := t.env(envRegistryUser), t.env(envRegistryPassword); named && (user != "" || pass != "") {
+		if t.env(envRegistry) != "" {
 			host = t.env(envRegistry)
 		}
 		if host == "" {

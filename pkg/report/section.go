@@ -48,6 +48,8 @@ func (n RunNote) Section(limit int) string {
 // headline says in one line how it stands.
 func (n RunNote) headline() string {
 	switch {
+	case n.Quoted != "":
+		return "**What the job of the fork says.** It holds no credential: what is online was not looked at."
 	case n.Failure != "" && n.Deployed:
 		return "**The deploy failed** " + n.run()
 	case n.Failure != "":

@@ -6,6 +6,7 @@ package githubapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,6 +46,10 @@ type API struct {
 	Denied map[string]bool
 	// Pulls are the pull requests of commits.
 	Pulls map[string][]int
+	// Open are those that were not merged.
+	Open map[int]bool
+	// Apps are the logins of tokens that belong to an app.
+	Apps map[string]string
 	// Fault may answer in the place of the API; nil does not.
 	Fault func(w http.ResponseWriter, r *http.Request, next http.Handler) bool
 
@@ -60,7 +65,7 @@ type API struct {
 // Start serves the double until close. description is the path of GitHub's OpenAPI file; with
 // "" nothing is checked.
 func Start(description string) (api *API, close func(), err error) {
-	a := &API{Users: map[string]string{}, Denied: map[string]bool{}, Pulls: map[string][]int{}}
+	a := &API{Users: map[string]string{}, Denied: map[string]bool{}, Pulls: map[string][]int{}, Open: map[int]bool{}, Apps: map[string]string{}}
 	if description != "" {
 		if a.spec, err = loaded(description); err != nil {
 			return nil, nil, err
@@ -145,7 +150,7 @@ func (a *API) checked(w http.ResponseWriter, r *http.Request, body []byte) {
 	rec := httptest.NewRecorder()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	a.route(rec, r, body)
-	if a.spec != nil {
+	if a.spec != nil && r.URL.Path != "/graphql" { // the description is of the REST API
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if err := a.spec.check(r, rec.Code, rec.Header(), rec.Body.Bytes()); err != nil {
 			a.mu.Lock()
@@ -174,6 +179,11 @@ func (a *API) route(w http.ResponseWriter, r *http.Request, body []byte) {
 		reply(w, http.StatusOK, user(a.Users[token]))
 		return
 	}
+	if r.URL.Path == "/graphql" {
+		login := cmp.Or(a.Users[token], a.Apps[token], "github-actions[bot]")
+		reply(w, http.StatusOK, map[string]any{"data": map[string]any{"viewer": map[string]any{"login": login}}})
+		return
+	}
 	if len(parts) < 4 || parts[0] != "repos" || token == "" {
 		reply(w, http.StatusNotFound, failure("Not Found"))
 		return
@@ -184,7 +194,7 @@ func (a *API) route(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	author := a.Users[token]
 	if author == "" {
-		author = "github-actions[bot]"
+		author = cmp.Or(a.Apps[token], "github-actions[bot]")
 	}
 	at := parts[3:]
 	switch {
@@ -251,7 +261,11 @@ func (a *API) comment(w http.ResponseWriter, r *http.Request, id int64, body []b
 func (a *API) pulls(w http.ResponseWriter, sha string) {
 	list := []any{}
 	for _, n := range a.Pulls[sha] {
-		list = append(list, map[string]any{"number": n, "merged_at": stamp(), "state": "closed"})
+		p := map[string]any{"number": n, "merged_at": stamp(), "state": "closed", "base": map[string]any{"ref": "main", "repo": map[string]any{"default_branch": "main"}}}
+		if a.Open[n] {
+			p["merged_at"], p["state"] = nil, "open"
+		}
+		list = append(list, p)
 	}
 	reply(w, http.StatusOK, list)
 }

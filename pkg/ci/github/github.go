@@ -3,6 +3,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,26 +53,36 @@ func New(cfg Config) (*Client, error) {
 	return &Client{api: api, owner: owner, repo: repo}, nil
 }
 
-// PullRequests returns the numbers of the pull requests that a commit is part of, merged
-// ones first.
-func (c *Client) PullRequests(ctx context.Context, sha string) ([]int, error) {
-	list, _, err := c.api.PullRequests.ListPullRequestsWithCommit(ctx, c.owner, c.repo, sha, &github.ListOptions{PerPage: 100})
+// PullRequest is a pull request that a commit is part of.
+type PullRequest struct {
+	Number  int
+	Merged  bool
+	Base    string // the branch that it is for
+	Default string // the default branch of the repository
+}
+
+// PullRequests returns the pull requests that a commit is part of, merged ones first.
+func (c *Client) PullRequests(ctx context.Context, sha string) ([]PullRequest, error) {
+	found, _, err := c.api.PullRequests.ListPullRequestsWithCommit(ctx, c.owner, c.repo, sha, &github.ListOptions{PerPage: 100})
 	if err != nil {
 		return nil, explain("looking for the pull request of the commit", "pull-requests: read", err)
 	}
-	slices.SortStableFunc(list, func(a, b *github.PullRequest) int { return merged(b) - merged(a) })
-	var numbers []int
-	for _, p := range list {
-		numbers = append(numbers, p.GetNumber())
+	var list []PullRequest
+	for _, p := range found {
+		list = append(list, PullRequest{
+			Number: p.GetNumber(), Merged: p.MergedAt != nil,
+			Base: p.GetBase().GetRef(), Default: p.GetBase().GetRepo().GetDefaultBranch(),
+		})
 	}
-	return numbers, nil
+	slices.SortStableFunc(list, func(a, b PullRequest) int { return rank(a) - rank(b) })
+	return list, nil
 }
 
-func merged(p *github.PullRequest) int {
-	if p.MergedAt != nil {
-		return 1
+func rank(p PullRequest) int {
+	if p.Merged {
+		return 0
 	}
-	return 0
+	return 1
 }
 
 // Comments returns the comments of a pull request.
@@ -165,16 +176,39 @@ func (c *comments) Delete(ctx context.Context, id string) error {
 // Bot is who writes with the GITHUB_TOKEN of a workflow.
 const Bot = "github-actions[bot]"
 
-// Self returns the login of the token. That of a workflow may not ask, and is the bot's.
+// Self returns the login of the token. Tokens of workflows and apps may not ask for a
+// user; the GraphQL API tells them whose they are. Where that fails, it is the bot's.
 func (c *comments) Self(ctx context.Context) (string, error) {
 	user, resp, err := c.api.Users.Get(ctx, "")
 	if resp != nil && (resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized) {
-		return Bot, nil
+		return cmp.Or(c.viewer(ctx), Bot), nil
 	}
 	if err != nil {
 		return "", explain("asking whose the token is", "", err)
 	}
 	return user.GetLogin(), nil
+}
+
+// viewer asks the GraphQL API whose the token is, "" when it does not say.
+func (c *comments) viewer(ctx context.Context) string {
+	// It is beside the REST API: /graphql at GitHub, /api/graphql on a server of one's own.
+	at := *c.api.BaseURL
+	at.Path = strings.TrimSuffix(strings.TrimSuffix(at.Path, "/"), "/v3") + "/graphql"
+	req, err := c.api.NewRequest(http.MethodPost, at.String(), map[string]string{"query": "{viewer{login}}"})
+	if err != nil {
+		return ""
+	}
+	var answer struct {
+		Data struct {
+			Viewer struct {
+				Login string `json:"login"`
+			} `json:"viewer"`
+		} `json:"data"`
+	}
+	if _, err := c.api.Do(ctx, req, &answer); err != nil {
+		return ""
+	}
+	return answer.Data.Viewer.Login
 }
 
 // explain says what was tried, and which permission is missing when the token may not.

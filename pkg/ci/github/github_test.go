@@ -202,8 +202,9 @@ func TestDeployments(t *testing.T) {
 
 func TestPullRequests(t *testing.T) {
 	api := start(t)
-	api.Pulls["abc"] = []int{4}
-	if got, err := client(t, api).PullRequests(context.Background(), "abc"); err != nil || !slices.Equal(got, []int{4}) {
+	api.Pulls["abc"], api.Open[3] = []int{3, 4}, true
+	want := []github.PullRequest{{Number: 4, Merged: true, Base: "main", Default: "main"}, {Number: 3, Base: "main", Default: "main"}}
+	if got, err := client(t, api).PullRequests(context.Background(), "abc"); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 }

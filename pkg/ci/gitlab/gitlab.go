@@ -104,6 +104,9 @@ func quiet(body string) string {
 
 func (n *notes) Delete(ctx context.Context, id string) error {
 	_, err := n.api.Do(ctx, http.MethodDelete, n.path+"/"+url.PathEscape(id), nil, nil, nil)
+	if rest.Gone(err) {
+		return nil // another job did it
+	}
 	return explain("deleting a note", err)
 }
 

@@ -193,6 +193,12 @@ func message(data []byte, status int) string {
 	return http.StatusText(status)
 }
 
+// Gone reports whether an API has no such thing.
+func Gone(err error) bool {
+	e, ok := errors.AsType[*StatusError](err)
+	return ok && e.Status == http.StatusNotFound
+}
+
 // Forbidden reports whether an API refused for want of a right. APIs also answer 404 for
 // what a token may not see.
 func Forbidden(err error) bool {
