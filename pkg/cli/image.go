@@ -205,6 +205,9 @@ func (t *tool) imageCaches(cfg *image.Config, opts *image.Options, o *imageFlags
 		if err != nil {
 			return err
 		}
+		if c.Store == cfg.Store && c.Tag == opts.Tag {
+			return diag.Errorf("--cache-to %s is the tag of the image", o.cacheTo).WithHint("choose another tag for the cache")
+		}
 		cfg.CacheTo = c
 	}
 	return nil

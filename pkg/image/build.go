@@ -22,6 +22,7 @@ import (
 	"github.com/devs/deploy/pkg/image/dockerfile"
 	"github.com/devs/deploy/pkg/image/layer"
 	"github.com/devs/deploy/pkg/image/sandbox"
+	"github.com/devs/deploy/pkg/image/store"
 	"github.com/devs/deploy/pkg/image/tree"
 )
 
@@ -59,7 +60,7 @@ func newBuilder(cfg *Config, opts Options) (*builder, error) {
 	for range parallelLayers {
 		b.writers <- nil
 	}
-	b.blobs = &places{target: cfg.Store, caches: cfg.caches()}
+	b.blobs = &places{target: cfg.Store, caches: cfg.caches(), allowed: func() error { return b.permitted() }}
 	b.context = sync.OnceValues(func() (*tree.Tree, error) { return copy.Context(opts.Context, opts.Dockerfile, opts.Without...) })
 	for name, from := range opts.Contexts {
 		b.named[name] = sync.OnceValues(func() (*tree.Tree, error) { return copy.Context(from, "", opts.Without...) })
@@ -129,16 +130,20 @@ func Native() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtim
 func (b *builder) start(ctx context.Context) (context.Context, func() error) {
 	whole, cancel := context.WithCancelCause(ctx)
 	b.tasks, ctx = errgroup.WithContext(whole)
-	b.permitted = sync.OnceValue(func() error {
+	b.mayPush = sync.OnceValue(func() error {
+		b.writes.Store(true)
 		if b.Check == nil {
 			return nil
 		}
-		err := b.Check(whole) // maybe when all tasks have ended
+		return b.Check(whole) // maybe when all tasks have ended
+	})
+	b.permitted = func() error {
+		err := b.mayPush()
 		if err != nil {
 			cancel(err) // it is no error of the instruction that asked first
 		}
 		return err
-	})
+	}
 	return ctx, func() error {
 		cancel(errors.New("the build has ended"))
 		_ = b.tasks.Wait()
@@ -326,7 +331,7 @@ func (s *stage) beginOnImage(ctx context.Context, ref string) error {
 
 // bring makes a layer of a base one of the image.
 func (b *builder) bring(ctx context.Context, from name.Repository, d v1.Descriptor) error {
-	if found, err := b.Store.Has(ctx, d.Digest); err != nil || found {
+	if found, err := store.Has(ctx, b.Store, d.Digest, b.permitted); err != nil || found {
 		return err
 	}
 	if err := b.permitted(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -148,16 +149,18 @@ type builder struct {
 	opts    Options
 	source  []byte // the Dockerfile
 	cache   *cache.Cache
-	before  []byte // the manifest that the tag led to when the build began, nil for none
 	blobs   *places
 	context func() (*tree.Tree, error)
 	named   map[string]func() (*tree.Tree, error)
 	loaded  chan struct{}      // closed when the caches are read
 	tasks   *errgroup.Group    // what goes on beside the instructions
 	writers chan *layer.Writer // free ones; nil for one that is not made yet
-	// permitted asks once whether the store takes an image. What runs a command or writes
-	// a blob asks it first; a build that finds everything does not need to know.
+	// permitted asks once whether the store takes an image, and ends the build when it does
+	// not. What runs a command or writes a blob asks it first; a build that finds everything
+	// does not need to know. mayPush asks the same, and ends nothing.
 	permitted func() error
+	mayPush   func() error
+	writes    atomic.Bool // something was about to be written
 	box       func() *sandbox.Sandbox
 	serial    chan struct{} // held while a sandbox that can run one stage at a time runs
 	folder    func() (string, error)
@@ -179,7 +182,6 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	working, end := b.start(ctx) // ends with the first error of a task
 	defer func() { err = errors.Join(err, end()) }()
 	b.background(func() error { b.loadCache(working); return nil })
-	b.background(func() error { b.readTag(working); return nil })
 	result := &Result{}
 	for _, platform := range b.opts.Platforms {
 		img, err := b.platform(working, platform)

@@ -143,19 +143,41 @@ func (s *stage) configFile(created time.Time) *v1.ConfigFile {
 }
 
 // putManifests stores the manifest of the only platform under the tag, or those of
-// all platforms and an index of them.
+// all platforms and an index of them. Where nothing was written and the tag leads to it
+// already, it is not put again: registries check all blobs of a manifest then, which takes
+// them longer than to give one.
 func (b *builder) putManifests(ctx context.Context, result *Result) error {
+	if err := b.describe(result); err != nil {
+		return err
+	}
+	if !b.writes.Load() && b.opts.Tag != "" {
+		if old, err := b.Store.Manifest(ctx, b.opts.Tag); err == nil && bytes.Equal(old, result.Raw) {
+			return nil
+		}
+	}
+	if err := b.permitted(); err != nil {
+		return err
+	}
+	if len(result.Images) > 1 {
+		for _, img := range result.Images {
+			if err := b.putManifest(ctx, "", img.media, img.manifest); err != nil {
+				return err
+			}
+		}
+	}
+	return b.putManifest(ctx, b.opts.Tag, result.MediaType, result.Raw)
+}
+
+// describe sets what the tag is to lead to.
+func (b *builder) describe(result *Result) error {
 	if len(result.Images) == 1 {
 		img := result.Images[0]
 		result.Digest, result.MediaType, result.Raw = img.Digest, img.media, img.manifest
-		return b.putManifest(ctx, b.opts.Tag, img.media, img.manifest)
+		return nil
 	}
 	media := b.opts.Format.media()
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: media.index}
 	for i, img := range result.Images {
-		if err := b.putManifest(ctx, "", img.media, img.manifest); err != nil {
-			return err
-		}
 		index.Manifests = append(index.Manifests, v1.Descriptor{
 			MediaType: types.MediaType(img.media), Digest: img.Digest, Size: int64(len(img.manifest)), Platform: &b.opts.Platforms[i],
 		})
@@ -164,31 +186,12 @@ func (b *builder) putManifests(ctx context.Context, result *Result) error {
 	if err != nil {
 		return err
 	}
-	if result.Digest, _, err = v1.SHA256(bytes.NewReader(raw)); err != nil {
-		return err
-	}
 	result.MediaType, result.Raw = string(media.index), raw
-	return b.putManifest(ctx, b.opts.Tag, string(media.index), raw)
+	result.Digest, _, err = v1.SHA256(bytes.NewReader(raw))
+	return err
 }
 
-// readTag looks what the tag leads to before anything is built. A store that does not
-// tell gets the manifest of this build.
-func (b *builder) readTag(ctx context.Context) {
-	if b.opts.Tag != "" {
-		b.before, _ = b.Store.Manifest(ctx, b.opts.Tag)
-	}
-}
-
-// putManifest stores a manifest, unless it is what the tag led to already: who moved the
-// tag since then did it after this build. Registries check all blobs of a manifest that
-// is put, which takes them longer than to give one.
 func (b *builder) putManifest(ctx context.Context, tag, media string, raw []byte) error {
-	if tag != "" && bytes.Equal(b.before, raw) {
-		return nil
-	}
-	if err := b.permitted(); err != nil {
-		return err
-	}
 	if err := b.Store.PutManifest(ctx, tag, media, raw); err != nil {
 		return fmt.Errorf("storing the manifest of the image: %w", err)
 	}

@@ -190,7 +190,7 @@ func (b *builder) storeIndex(ctx context.Context, l cache.Layer, index *tree.Ind
 		b.cache.Put(cache.Record{Key: indexKey(l), Data: data})
 		return
 	}
-	if digest, err := store.Put(ctx, b.scratchStore(), data, b.permitted); err == nil {
+	if digest, err := store.Put(ctx, b.scratchStore(), data, b.mayWrite(b.scratchStore())); err == nil {
 		b.cache.Put(cache.Record{Key: indexKey(l), Index: []v1.Descriptor{{MediaType: indexMedia, Digest: digest, Size: int64(len(data))}}})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/image/cache"
 	"github.com/devs/deploy/pkg/image/store"
+	"github.com/devs/deploy/pkg/registry"
 )
 
 // keyOf makes one key of several texts. Their lengths are part of it, so that no two
@@ -32,8 +34,9 @@ func keyOf(parts ...string) string {
 // places are the stores in which blobs of this build may be: the image's own first,
 // then those of the caches.
 type places struct {
-	target store.Store
-	caches []Cache
+	target  store.Store
+	caches  []Cache
+	allowed func() error // see store.Has
 }
 
 // all returns the stores, the image's own first.
@@ -48,7 +51,7 @@ func (p *places) all() []store.Store {
 // find returns the store that has the blob, nil when none does. A cache that cannot
 // be asked has nothing.
 func (p *places) find(ctx context.Context, digest v1.Hash) (store.Store, error) {
-	if found, err := p.target.Has(ctx, digest); err != nil {
+	if found, err := store.Has(ctx, p.target, digest, p.allowed); err != nil {
 		return nil, err
 	} else if found {
 		return p.target, nil
@@ -76,6 +79,9 @@ func (b *builder) loadCache(ctx context.Context) {
 	defer cancel()
 	for _, from := range b.CacheFrom {
 		raw, err := from.Store.Manifest(ctx, from.Tag)
+		if from.Store == b.Store && errors.Is(err, registry.ErrDenied) {
+			continue // the first push makes the repository; where it may not, the build says so
+		}
 		if err != nil { // do not ask it for every blob again
 			b.blobs.caches = slices.DeleteFunc(b.blobs.caches, func(c Cache) bool { return c.Store == from.Store })
 		}
@@ -94,7 +100,11 @@ func (b *builder) loadCache(ctx context.Context) {
 // saveCache writes the records, with the blobs that they need. That it fails is a
 // note as well.
 func (b *builder) saveCache(ctx context.Context) {
-	if b.opts.NoCache || b.CacheTo == nil || !b.cache.Changed() {
+	if b.opts.NoCache || b.CacheTo == nil {
+		return
+	}
+	read := slices.ContainsFunc(b.CacheFrom, func(c Cache) bool { return c.Store == b.CacheTo.Store && c.Tag == b.CacheTo.Tag })
+	if !b.cache.Changed() && (read || len(b.cache.Records()) == 0) {
 		return
 	}
 	if err := b.storeCache(ctx); err != nil {
@@ -107,7 +117,7 @@ func (b *builder) storeCache(ctx context.Context) error {
 	if err := b.gather(ctx, to); err != nil {
 		return err
 	}
-	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig), b.permitted); err != nil {
+	if _, err := store.Put(ctx, to, []byte(cache.EmptyConfig), b.mayWrite(to)); err != nil {
 		return err
 	}
 	raw, err := b.cache.Encode()
@@ -173,6 +183,15 @@ func (b *builder) lookup(ctx context.Context, key string, keep bool) (cache.Reco
 		}
 	}
 	return r, true
+}
+
+// mayWrite returns what is asked before the cache is written: that it may not be is no
+// error of the build.
+func (b *builder) mayWrite(to store.Store) func() error {
+	if to == b.Store {
+		return b.mayPush
+	}
+	return nil
 }
 
 // scratchStore is where layers of stages that are in no image go, so that the cache

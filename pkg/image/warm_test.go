@@ -7,12 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/devs/deploy/pkg/image"
 	"github.com/devs/deploy/pkg/image/sandbox"
 	"github.com/devs/deploy/pkg/image/store"
+	"github.com/devs/deploy/pkg/registry"
 )
 
 // The layers of a base are looked at once, however small and many they are: what is
@@ -91,6 +95,85 @@ func TestCheckComesBeforeWriting(t *testing.T) {
 	for _, r := range w.requests {
 		if method, _, _ := strings.Cut(r, " "); method != "GET" && method != "HEAD" {
 			t.Errorf("something is written: %s", r)
+		}
+	}
+}
+
+// shy denies every question until somebody asked for the right to push, as some registries
+// do for a repository that is not there yet.
+type shy struct {
+	store.Store
+	allowed atomic.Bool
+}
+
+func (s *shy) Has(ctx context.Context, digest v1.Hash) (bool, error) {
+	if !s.allowed.Load() {
+		return false, registry.ErrDenied
+	}
+	return s.Store.Has(ctx, digest)
+}
+
+func (s *shy) Manifest(ctx context.Context, tag string) ([]byte, error) {
+	if !s.allowed.Load() {
+		return nil, registry.ErrDenied
+	}
+	return s.Store.Manifest(ctx, tag)
+}
+
+func TestFirstPushToARepository(t *testing.T) {
+	w := newWorld(t, "Dockerfile", "FROM scratch\nCOPY file /f\n", "file", "text")
+	w.mustBuild("base")
+	for _, file := range []string{"COPY file /app/\n", "WORKDIR /work\n", "LABEL a=b\n"} {
+		w.write("Dockerfile", "ARG HOST\nFROM ${HOST}/base:v1\n"+file)
+		target := &shy{Store: &store.Repository{Client: w.client, Name: w.repo("new")}}
+		w.mustBuild("new", func(c *image.Config, _ *image.Options) {
+			cache := image.Cache{Store: target, Tag: "devs-cache", Name: "own"}
+			c.Store, c.CacheFrom, c.CacheTo = target, []image.Cache{cache}, &cache
+			c.Check = func(context.Context) error { target.allowed.Store(true); return nil }
+		})
+		for _, e := range w.events {
+			if e.Status == image.Warning {
+				t.Errorf("%s: %s", file, e.Text)
+			}
+		}
+	}
+}
+
+// Who may not push, and has nothing to push, is told nothing; a cache elsewhere is
+// written, also when another one knew everything.
+func TestReadOnlyBuildOfWhatIsThere(t *testing.T) {
+	w := newWorld(t, "Dockerfile", "FROM scratch\nCOPY file /f\n", "file", "text")
+	w.mustBuild("base")
+	w.write("Dockerfile", "ARG HOST\nFROM ${HOST}/base:v1\nCOPY file /app/\n")
+	both := func(c *image.Config, o *image.Options) {
+		o.Platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	}
+	for name, change := range map[string]func(*image.Config, *image.Options){"one": func(*image.Config, *image.Options) {}, "two": both} {
+		first := w.mustBuild(name, change)
+		folder := filepath.Join(t.TempDir(), "cache")
+		again := w.mustBuild(name, change, func(c *image.Config, _ *image.Options) {
+			layout, err := store.OpenLayout(folder, w.client, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.CacheTo = &image.Cache{Store: layout, Tag: "c", Name: "folder"}
+			c.Check = func(context.Context) error { return errors.New("you may not push") }
+		})
+		if again.Digest != first.Digest {
+			t.Errorf("%s: %s, then %s", name, first.Digest, again.Digest)
+		}
+		for _, e := range w.events {
+			if e.Status == image.Warning && !strings.Contains(e.Text, "is for linux/") {
+				t.Errorf("%s: %s", name, e.Text)
+			}
+		}
+		for _, r := range w.requests {
+			if method, _, _ := strings.Cut(r, " "); method != "GET" && method != "HEAD" {
+				t.Errorf("%s writes: %s", name, r)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(folder, "index.json")); err != nil {
+			t.Errorf("%s: the cache was not written: %v", name, err)
 		}
 	}
 }

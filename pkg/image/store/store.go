@@ -5,10 +5,13 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/devs/deploy/pkg/registry"
 )
 
 // Store keeps blobs and manifests.
@@ -33,6 +36,20 @@ type Store interface {
 // Producer writes a blob and returns its digest.
 type Producer func(w io.Writer) (v1.Hash, error)
 
+// Has asks a store for a blob. Registries deny to answer for a repository that is not there
+// yet, unless the right to push was given before: then allowed, if it is not nil, is asked
+// for it.
+func Has(ctx context.Context, s Store, digest v1.Hash, allowed func() error) (bool, error) {
+	found, err := s.Has(ctx, digest)
+	if allowed == nil || !errors.Is(err, registry.ErrDenied) {
+		return found, err
+	}
+	if err := allowed(); err != nil {
+		return false, err
+	}
+	return s.Has(ctx, digest)
+}
+
 // Put stores a blob that is in memory. Where it is not there yet, allowed is asked first;
 // nil allows it.
 func Put(ctx context.Context, s Store, data []byte, allowed func() error) (v1.Hash, error) {
@@ -40,7 +57,7 @@ func Put(ctx context.Context, s Store, data []byte, allowed func() error) (v1.Ha
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	if found, err := s.Has(ctx, digest); err != nil || found {
+	if found, err := Has(ctx, s, digest, allowed); err != nil || found {
 		return digest, err
 	}
 	if allowed != nil {
