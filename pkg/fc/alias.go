@@ -2,6 +2,8 @@ package fc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 
 	"github.com/devs/deploy/pkg/app"
@@ -117,7 +119,8 @@ func (v *versions) alias(ctx context.Context, name string) (*client.Object, erro
 	return a, nil
 }
 
-// write makes the alias, or changes what was read of it.
+// write makes the alias, or changes what was read of it. Where an answer was lost, and
+// what is online is what was sent, it was this call that did it.
 func (v *versions) write(ctx context.Context, name string, was *client.Object, body map[string]any) (*client.Object, error) {
 	var o *client.Object
 	var err error
@@ -128,6 +131,11 @@ func (v *versions) write(ctx context.Context, name string, was *client.Object, b
 	} else {
 		o, err = v.api.UpdateAlias(ctx, v.service, name, was.ETag, body)
 	}
+	if e, ok := errors.AsType[*client.Error](err); ok && (e.Unsure || e.Earlier && (client.IsMoved(err) || client.IsExists(err))) {
+		if now, readErr := v.alias(ctx, name); readErr == nil && now != nil && is(now, body) {
+			return now, nil
+		}
+	}
 	if err != nil {
 		return nil, v.explain(v.aliasID(name), err)
 	}
@@ -136,6 +144,13 @@ func (v *versions) write(ctx context.Context, name string, was *client.Object, b
 
 // pointsTo reports whether an alias leads to a version and no other.
 func pointsTo(a *client.Object, version string) bool {
-	weights, _ := a.Attrs["additionalVersionWeight"].(map[string]any)
-	return text(a.Attrs, "versionId") == version && len(weights) == 0
+	return is(a, aliasBody(version, nil))
+}
+
+// is reports whether an alias leads where a body says.
+func is(a *client.Object, body map[string]any) bool {
+	have, _ := a.Attrs["additionalVersionWeight"].(map[string]any)
+	want, _ := body["additionalVersionWeight"].(map[string]any)
+	return text(a.Attrs, "versionId") == text(body, "versionId") &&
+		maps.EqualFunc(have, want, func(x, y any) bool { return fmt.Sprint(x) == fmt.Sprint(y) })
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"github.com/devs/deploy/pkg/component"
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/fc/client"
-	"github.com/devs/deploy/pkg/resource"
 )
 
 func (c *Component) publishCommand() component.Command {
@@ -123,9 +123,6 @@ func (v *versions) move(ctx context.Context, name, version string, c rollout) (p
 	}
 	if was == nil {
 		_, err := v.write(ctx, name, nil, aliasBody(version, map[string]any{}))
-		if err != nil && v.arrived(ctx, name, version) {
-			err = nil // of two services of the file that share it, one comes first
-		}
 		return "", err
 	}
 	previous = text(was.Attrs, "versionId")
@@ -133,30 +130,24 @@ func (v *versions) move(ctx context.Context, name, version string, c rollout) (p
 		return previous, nil
 	}
 	now := was
+	var tried []map[string]any
 	for _, percent := range c.steps {
 		body := aliasBody(version, map[string]any{})
 		if percent < 100 && previous != version {
 			body = aliasBody(previous, map[string]any{version: float64(percent) / 100})
 		}
+		tried = append(tried, body)
 		next, err := v.write(ctx, name, now, body)
 		if err == nil {
 			now = next
 			v.notify(fmt.Sprintf("alias %s: %d%% to version %s", name, percent, version))
 			err = v.watch(ctx, c, percent)
-		} else if percent == 100 && v.arrived(ctx, name, version) {
-			return previous, nil
 		}
 		if err != nil {
-			return previous, v.back(ctx, name, was, now, err)
+			return previous, v.back(ctx, name, was, tried, err)
 		}
 	}
 	return previous, nil
-}
-
-// arrived reports whether the alias points to the version by now.
-func (v *versions) arrived(ctx context.Context, name, version string) bool {
-	a, err := v.alias(ctx, name)
-	return err == nil && a != nil && pointsTo(a, version)
 }
 
 // watch waits behind a step, and asks whether all is well. The last step is not waited
@@ -216,8 +207,10 @@ func healthy(ctx context.Context, address string) error {
 	return nil
 }
 
-// back makes the alias what it was, also after an interrupt, and returns why.
-func (v *versions) back(ctx context.Context, name string, was, now *client.Object, why error) error {
+// back makes the alias what it was, also after an interrupt, and returns why. What was
+// tried last may have arrived although its answer did not; what is none of it is somebody
+// else's, and stays.
+func (v *versions) back(ctx context.Context, name string, was *client.Object, tried []map[string]any, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTimeout)
 	defer cancel()
 	body := map[string]any{}
@@ -226,17 +219,20 @@ func (v *versions) back(ctx context.Context, name string, was, now *client.Objec
 			body[key] = value
 		}
 	}
+	current, err := v.alias(ctx, name)
+	switch {
+	case err != nil:
+	case current == nil:
+		err = errors.New("it is gone")
+	case is(current, body): // nothing of it arrived
+	case slices.ContainsFunc(tried, func(b map[string]any) bool { return is(current, b) }):
+		_, err = v.write(ctx, name, current, body)
+	default:
+		err = errors.New("somebody else changed it meanwhile")
+	}
 	p := diag.Errorf("moving the alias %s: %v", name, why).WithCode(diag.ExitComponent).WithCause(why)
-	if now != was || !errors.As(why, new(*resource.Conflict)) { // a step may have arrived all the same
-		current, err := v.alias(ctx, name)
-		if err == nil && current != nil && (now == was || current.ETag == now.ETag) {
-			_, err = v.write(ctx, name, current, body)
-		} else if err == nil {
-			err = errors.New("somebody else changed it meanwhile")
-		}
-		if err != nil {
-			return p.WithHint("the alias could not be put back to version %s: %v", text(was.Attrs, "versionId"), err)
-		}
+	if err != nil {
+		return p.WithHint("the alias could not be put back to version %s: %v", text(was.Attrs, "versionId"), err)
 	}
 	return p.WithHint("the alias points to version %s as before", text(was.Attrs, "versionId"))
 }

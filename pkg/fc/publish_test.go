@@ -114,3 +114,85 @@ func TestNothingToMove(t *testing.T) {
 		}
 	}
 }
+
+// rollOut publishes a second version and moves prod to it, with the answer of the n-th
+// change of the alias lost: it arrives, or not.
+func rollOut(t *testing.T, n int, arrives bool, between func(w *world), args ...any) (w *world, err error) {
+	t.Helper()
+	w = newWorld(t)
+	w.deploy(eventProps)
+	if _, err := w.release(t.Context(), nil, "alias", "prod"); err != nil {
+		t.Fatal(err)
+	}
+	w.deploy(strings.Replace(eventProps, `"timeout": 10`, `"timeout": 9`, 1))
+	puts := 0
+	w.setFault(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
+		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/aliases/") {
+			return false
+		}
+		if puts++; puts != n {
+			return false
+		}
+		if arrives {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+		} else if between != nil {
+			w.setFault(nil)
+			between(w)
+		}
+		panic(http.ErrAbortHandler)
+	})
+	_, err = w.release(t.Context(), nil, append([]any{"alias", "prod"}, args...)...)
+	return w, err
+}
+
+// alias tells where prod points to: the version, and others with their weights.
+func (w *world) prod() string {
+	out, err := component.Find(w.component(), "alias").Run(w.t.Context(), w.call("alias", eventProps, "sub", "get", "alias-name", "prod"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	text := out.Get("versionId").Str()
+	for _, key := range out.Get("additionalVersionWeight").Keys() {
+		text += " and " + key
+	}
+	return text
+}
+
+// An answer that is lost on the way is no failure of the rollout.
+func TestRolloutLosesNoAnswer(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		for _, arrives := range []bool{true, false} {
+			w, err := rollOut(t, n, arrives, nil, "canary", "10,50")
+			if got := w.prod(); err != nil || got != "2" {
+				t.Errorf("answer %d is lost, and arrived %v: prod is %s, %v", n, arrives, got, err)
+			}
+		}
+	}
+}
+
+// The health check is asked behind a step whose answer was lost, too.
+func TestRolloutChecksWhatIsLost(t *testing.T) {
+	asked := 0
+	ill := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		asked++
+		rw.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer ill.Close()
+	w, err := rollOut(t, 1, true, nil, "canary-check", ill.URL)
+	if got := w.prod(); err == nil || got != "1" || asked == 0 {
+		t.Errorf("prod is %s, asked %d times, %v", got, asked, err)
+	}
+}
+
+// What somebody else did in between is not undone.
+func TestRolloutUndoesNobodyElse(t *testing.T) {
+	w, err := rollOut(t, 1, false, func(w *world) {
+		call := w.call("alias", eventProps, "sub", "publish", "alias-name", "prod", "version-id", "1", "gversion", "2", "weight", 33)
+		if _, err := component.Find(w.component(), "alias").Run(w.t.Context(), call); err != nil {
+			w.t.Error(err)
+		}
+	}, "canary", "10,50")
+	if got := w.prod(); err == nil || got != "1 and 2" || !strings.Contains(diag.Render(err), "somebody else changed it") {
+		t.Errorf("prod is %s, %v", got, err)
+	}
+}
