@@ -77,6 +77,11 @@ func (m method) gather(call *component.Call) (fields, error) {
 	if err := m.given(all, call.Args); err != nil {
 		return nil, err
 	}
+	for _, f := range m.takes {
+		if err := fits(all[f.Name], f); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range append([]string{fieldRegion}, m.needs...) {
 		if v := all[name]; v != nil && v.Kind != app.String && !v.IsNull() {
 			return nil, diag.At(v.Pos, "%s must be a text, not %s", name, v.Kind).WithCode(diag.ExitComponent)
@@ -87,6 +92,20 @@ func (m method) gather(call *component.Call) (fields, error) {
 		}
 	}
 	return all, nil
+}
+
+// fits reports a value of props that the flag of its name would not take.
+func fits(v *app.Value, f component.Flag) error {
+	if v.IsNull() || f.Type != component.StringFlag || slices.Contains(objects(), f.Name) {
+		return nil
+	}
+	if v.Kind == app.Map || v.Kind == app.List {
+		return diag.At(v.Pos, "%s must be a text, not %s", f.Name, v.Kind).WithCode(diag.ExitComponent).WithHint("write JSON in quotes, where it is one")
+	}
+	if len(f.Choices) > 0 && !slices.Contains(f.Choices, v.Str()) {
+		return diag.At(v.Pos, "%s is %q", f.Name, v.Str()).WithCode(diag.ExitComponent).WithHint("%s", diag.DidYouMean(v.Str(), f.Choices))
+	}
+	return nil
 }
 
 // own returns the fields in the props of a service. Those of a service of the component
