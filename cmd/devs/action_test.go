@@ -492,7 +492,9 @@ func TestActionGivesForksNothing(t *testing.T) {
 		"command", "plan", "comment", "always", "account-id", "1000000000000000", "access-key-id", "embedded", "access-key-secret", "canary-key-secret",
 		"registry-username", "bob", "registry-password", "canary-password",
 	}
-	describe := func(text string) string { return strings.Replace(app("x"), `description: "x"`, "description: "+text, -1) }
+	describe := func(text string) string {
+		return strings.Replace(app("x"), `description: "x"`, "description: "+text, -1)
+	}
 	function := "function: {name: web, runtime: python3.9, handler: index.handler, codeUri: ./code}"
 	for name, file := range map[string]string{
 		"a variable":       describe(`"${env(NPM_TOKEN)} ${env(AccessKeySecret)} ${env(GITHUB_TOKEN)}"`),
