@@ -153,6 +153,7 @@ type builder struct {
 	context func() (*tree.Tree, error)
 	named   map[string]func() (*tree.Tree, error)
 	loaded  chan struct{}      // closed when the caches are read
+	cold    bool               // they knew nothing
 	tasks   *errgroup.Group    // what goes on beside the instructions
 	writers chan *layer.Writer // free ones; nil for one that is not made yet
 	// permitted asks once whether the store takes an image, and ends the build when it does

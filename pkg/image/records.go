@@ -71,7 +71,10 @@ const cacheTimeout = 20 * time.Second
 // loadCache reads the records of all caches. A cache that cannot be read is a note:
 // the build is slower, not wrong.
 func (b *builder) loadCache(ctx context.Context) {
-	defer close(b.loaded)
+	defer func() {
+		b.cold = len(b.cache.Records()) == 0
+		close(b.loaded)
+	}()
 	if b.opts.NoCache {
 		return
 	}

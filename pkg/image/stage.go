@@ -50,7 +50,7 @@ func (s *stage) run(ctx context.Context) error {
 	if err := closed(ctx, s.b.loaded); err != nil {
 		return err
 	}
-	if len(s.b.cache.Records()) == 0 { // all of it has to be built
+	if s.b.cold { // all of it has to be built
 		if err := s.b.permitted(); err != nil {
 			return err
 		}

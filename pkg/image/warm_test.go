@@ -78,6 +78,17 @@ func TestWarmBuildWritesNothing(t *testing.T) {
 func TestCheckComesBeforeWriting(t *testing.T) {
 	w := newWorld(t)
 	severalStages(w)
+	denied := errors.New("denied")
+	if _, err := w.build("none", func(c *image.Config, _ *image.Options) {
+		c.Check = func(context.Context) error { return denied }
+	}); !errors.Is(err, denied) {
+		t.Errorf("the build ends with %v", err)
+	}
+	for _, e := range w.events {
+		if e.Step > 0 {
+			t.Errorf("a step began before the right to push was asked for: %+v", e)
+		}
+	}
 	refused := errors.New("you may not push")
 	_, err := w.build("app", func(c *image.Config, _ *image.Options) {
 		c.Sandbox = func() *sandbox.Sandbox {
