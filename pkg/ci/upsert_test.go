@@ -25,24 +25,15 @@ type board struct {
 	last   int
 	list   []ci.Comment
 	writes int
-	lag    func()
 }
 
 func (b *board) List(context.Context) ([]ci.Comment, error) {
-	b.wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.list), nil
 }
 
-func (b *board) wait() {
-	if b.lag != nil {
-		b.lag()
-	}
-}
-
 func (b *board) Create(_ context.Context, body string) (*ci.Comment, error) {
-	b.wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
@@ -53,7 +44,6 @@ func (b *board) Create(_ context.Context, body string) (*ci.Comment, error) {
 }
 
 func (b *board) Update(_ context.Context, id, body string) (*ci.Comment, error) {
-	b.wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writes++
@@ -106,27 +96,50 @@ func TestUpsertEditsInPlace(t *testing.T) {
 	}
 }
 
-// The jobs of a matrix begin within a second and each request takes up to 1.5 s: none
-// loses what another says. Time is that of the bubble, so nothing depends on the machine.
+// slow takes its time before each request.
+type slow struct {
+	ci.Comments
+	wait func()
+}
+
+func (s slow) List(ctx context.Context) ([]ci.Comment, error) {
+	s.wait()
+	return s.Comments.List(ctx)
+}
+
+func (s slow) Create(ctx context.Context, body string) (*ci.Comment, error) {
+	s.wait()
+	return s.Comments.Create(ctx, body)
+}
+
+func (s slow) Update(ctx context.Context, id, body string) (*ci.Comment, error) {
+	s.wait()
+	return s.Comments.Update(ctx, id, body)
+}
+
+// The jobs of a matrix begin within a second and each request takes up to 700 ms: none
+// loses what another says. Time is that of the bubble and chance that of the job, so it is
+// the same on every machine. (Requests that take much longer than Settle can lose a
+// section, as no look is the last one then.)
 func TestMatrixJobsShareOneComment(t *testing.T) {
 	const jobs = 8
 	for seed := range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(uint64(seed), 1))
-			var mu sync.Mutex
-			within := func(d time.Duration) {
-				mu.Lock()
-				d = time.Duration(random.Int64N(int64(d)))
-				mu.Unlock()
-				time.Sleep(d)
-			}
-			b := &board{lag: func() { within(1500 * time.Millisecond) }}
+			b := &board{}
 			var wg sync.WaitGroup
 			for job := range jobs {
 				wg.Go(func() {
+					random := rand.New(rand.NewPCG(uint64(seed), uint64(job)))
+					within := func(d time.Duration) { time.Sleep(time.Duration(random.Int64N(int64(d)))) }
 					within(time.Second)
 					u := upsert(b, fmt.Sprint("job ", job), fmt.Sprint("text of ", job), true)
+					u.Comments = slow{b, func() { within(700 * time.Millisecond) }}
 					u.Settle = 1500 * time.Millisecond // as the action has it
+					u.Pause = func(context.Context, time.Duration) error {
+						time.Sleep(u.Settle / 2)
+						within(u.Settle)
+						return nil
+					}
 					if _, err := u.Run(context.Background()); err != nil {
 						t.Errorf("seed %d, job %d: %v", seed, job, err)
 					}
