@@ -13,7 +13,8 @@ check "a fork: it writes no comment" comments 1
 run_workflow fork-trusted pull_request "${secrets[@]}"
 check "a fork with secrets: the step succeeds" ended 0
 check "a fork with secrets: no hook is run" lacks "| hook=ran"
-check "a fork with secrets: the plan knows what is online" output has-changes false
+check "a fork with secrets: the plan knows what is online" output changes '.*create[^0-9]*0,.*'
+check "a fork with secrets: its file does not get them" lacks "correct-horse-battery"
 
 # A fork that was deleted.
 pull_request_event x true | sed 's/"repo": {"full_name": "x", "fork": true}/"repo": null/' >"$event"
