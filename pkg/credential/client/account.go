@@ -15,12 +15,11 @@ import (
 	"strings"
 	"time"
 
-	openapiutil "github.com/alibabacloud-go/openapi-util/service"
 	sts "github.com/alibabacloud-go/sts-20150401/v2/client"
-	util "github.com/alibabacloud-go/tea-utils/v2/service"
 	"github.com/alibabacloud-go/tea/tea"
 
 	"github.com/devs/deploy/pkg/credential"
+	"github.com/devs/deploy/pkg/internal/rpc"
 	"github.com/devs/deploy/pkg/secret"
 )
 
@@ -58,7 +57,7 @@ func ask(ctx context.Context, endpoint string, c credential.Credential) (string,
 	if err != nil {
 		return "", err
 	}
-	base.RawQuery = signed(c).Encode()
+	base.RawQuery = rpc.Signed(c, "GetCallerIdentity", "2015-04-01", time.Now(), nil).Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.String(), http.NoBody)
 	if err != nil {
 		return "", errors.New("the request cannot be made")
@@ -105,29 +104,6 @@ func address(endpoint string) (*url.URL, error) {
 	}
 	u.Path = "/"
 	return u, nil
-}
-
-// signed returns the parameters of the call, signed as STS takes it.
-func signed(c credential.Credential) url.Values {
-	params := map[string]*string{
-		"Action":           tea.String("GetCallerIdentity"),
-		"Version":          tea.String("2015-04-01"),
-		"Format":           tea.String("json"),
-		"Timestamp":        openapiutil.GetTimestamp(),
-		"SignatureNonce":   util.GetNonce(),
-		"SignatureMethod":  tea.String("HMAC-SHA1"),
-		"SignatureVersion": tea.String("1.0"),
-		"AccessKeyId":      tea.String(c.AccessKeyID.Reveal()),
-	}
-	if !c.SecurityToken.IsZero() {
-		params["SecurityToken"] = tea.String(c.SecurityToken.Reveal())
-	}
-	params["Signature"] = openapiutil.GetRPCSignature(params, tea.String(http.MethodPost), tea.String(c.AccessKeySecret.Reveal()))
-	values := url.Values{}
-	for name, v := range params {
-		values.Set(name, tea.StringValue(v))
-	}
-	return values
 }
 
 // account reads the answer of a host.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/devs/deploy/pkg/credential"
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/internal/rpc"
 	"github.com/devs/deploy/pkg/registry/acr"
 	"github.com/devs/deploy/pkg/secret"
 )
@@ -185,26 +186,7 @@ func address(endpoint string) (*url.URL, error) {
 
 // rpc returns the call of the enterprise edition: RPC style, version 2018-12-01.
 func (c *Client) rpc(ctx context.Context, base *url.URL, cred credential.Credential, region, instanceID string) (*http.Request, error) {
-	params := map[string]*string{
-		"Action":           tea.String("GetAuthorizationToken"),
-		"Version":          tea.String("2018-12-01"),
-		"Format":           tea.String("json"),
-		"RegionId":         tea.String(region),
-		"InstanceId":       tea.String(instanceID),
-		"Timestamp":        tea.String(c.cfg.Now().UTC().Format("2006-01-02T15:04:05Z")),
-		"SignatureNonce":   util.GetNonce(),
-		"SignatureMethod":  tea.String("HMAC-SHA1"),
-		"SignatureVersion": tea.String("1.0"),
-		"AccessKeyId":      tea.String(cred.AccessKeyID.Reveal()),
-	}
-	if !cred.SecurityToken.IsZero() {
-		params["SecurityToken"] = tea.String(cred.SecurityToken.Reveal())
-	}
-	params["Signature"] = openapiutil.GetRPCSignature(params, tea.String(http.MethodPost), tea.String(cred.AccessKeySecret.Reveal()))
-	values := url.Values{}
-	for name, v := range params {
-		values.Set(name, tea.StringValue(v))
-	}
+	values := rpc.Signed(cred, "GetAuthorizationToken", "2018-12-01", c.cfg.Now(), map[string]string{"RegionId": region, "InstanceId": instanceID})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.String(), strings.NewReader(values.Encode()))
 	if err != nil {
 		return nil, err
