@@ -36,7 +36,7 @@ func (p *Pool) spawnContained(ctx context.Context, inst *instance) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer context.AfterFunc(p.life, func() { cancel(errClosed) })()
 	defer cancel(nil)
-	if err := p.checkContained(inst); err != nil {
+	if err := p.checkContained(ctx, inst); err != nil {
 		return err
 	}
 	image, err := p.takeImage(ctx, inst)
@@ -65,8 +65,9 @@ func (p *Pool) spawnContained(ctx context.Context, inst *instance) error {
 	return err
 }
 
-// checkContained refuses what cannot run before anything is unpacked for it.
-func (p *Pool) checkContained(inst *instance) error {
+// checkContained refuses what cannot run, and takes its port, before anything is
+// unpacked for it.
+func (p *Pool) checkContained(ctx context.Context, inst *instance) error {
 	fn := inst.fn
 	if err := checkTexts(fn); err != nil {
 		return err
@@ -75,7 +76,7 @@ func (p *Pool) checkContained(inst *instance) error {
 		return diag.Errorf("function %s has no image", fn.FuncName).WithHint("deploy it again")
 	}
 	if inst.kind.server() {
-		if err := checkPort(fn, inst.port); err != nil {
+		if err := p.takePort(ctx, inst); err != nil {
 			return err
 		}
 	} else if len(inst.event) > maxEventText || bytes.IndexByte(inst.event, 0) >= 0 {

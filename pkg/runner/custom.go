@@ -2,84 +2,14 @@ package runner
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/devs/deploy/pkg/diag"
 )
-
-// Custom runtimes are servers with a port of their own choice, often the same
-// 9000. One instance, with as many requests at a time as come, serves a function;
-// functions that want the same port take turns: an idle holder is stopped, a busy
-// one is waited for. A network namespace for each would need privileges and would
-// cut functions off from the network.
-
-// port returns the port of a custom runtime.
-func (f Function) port() int {
-	if f.CAPort == 0 {
-		return 9000
-	}
-	return f.CAPort
-}
-
-func localAddr(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
-
-// checkPort reports a port that cannot be listened on, because some program that
-// is not ours holds it or because this user may not.
-func checkPort(fn Function, port int) error {
-	if port < 1 || port > 65535 {
-		return diag.Errorf("function %s has caPort %d, which is not a port", fn.FuncName, port)
-	}
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-	switch {
-	case err == nil:
-		return l.Close()
-	case errors.Is(err, syscall.EADDRINUSE):
-		return diag.Errorf("function %s needs port %d, which another program on this machine is using", fn.FuncName, port).
-			WithHint("stop that program, or give the function another caPort").WithCause(err)
-	}
-	return diag.Errorf("function %s cannot listen on port %d: %v", fn.FuncName, port, err).
-		WithHint("give the function a caPort of 1024 or more").WithCause(err)
-}
-
-// awaitPort returns nil when the instance's port answers. A process that ends
-// first, or does not listen in time, is a failure of the function.
-func (p *Pool) awaitPort(ctx context.Context, inst *instance) (*Result, error) {
-	start := p.cfg.Now()
-	bounded, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTimeout)
-	defer cancel()
-	dial := dialLocal(inst.port)
-	for {
-		if conn, err := dial(bounded, "tcp", ""); err == nil {
-			return nil, conn.Close()
-		}
-		message := ""
-		select {
-		case <-inst.proc.over():
-			message = fmt.Sprintf("Process exited unexpectedly before it listened on port %d (%s)", inst.port, inst.proc.how())
-		case <-bounded.Done():
-			p.discard(inst)
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("starting function %s: %w", inst.fn.FuncName, context.Cause(ctx))
-			}
-			message = fmt.Sprintf("Function instance did not listen on port %d in %d seconds", inst.port, seconds(p.cfg.StartTimeout))
-		case <-time.After(10 * time.Millisecond):
-			continue
-		}
-		inst.log.sync()
-		return &Result{InstanceID: inst.id, ErrorType: Unhandled, Body: errorBody(message), Log: tail(inst.log.since(0)),
-			Duration: p.cfg.Now().Sub(start), MemoryMB: int(inst.peak() >> 20)}, nil
-	}
-}
 
 // customCommand returns the command of a custom runtime: the configured one, or
 // the file bootstrap of the code. Paths below /code mean the code folder.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,6 +220,55 @@ func TestCustomPortIsBusy(t *testing.T) {
 	want := "function b needs port " + strconv.Itoa(port) + ", which function a is using on this machine"
 	if !ok || problem.Summary != want || problem.Hint == "" {
 		t.Errorf("error %v, want %s", err, want)
+	}
+	cancel()
+	<-done
+}
+
+// Functions of two processes that want the same port take turns, however they meet:
+// no request fails, and none is answered by the function of the other.
+func TestCustomPortOfAnotherProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("turns between processes need abstract Unix sockets")
+	}
+	port := freePort(t)
+	var wg sync.WaitGroup
+	for _, key := range []string{"a", "b"} {
+		h, fn := newHarness(t, nil), customFunction(t, key, port)
+		wg.Go(func() {
+			for range 10 {
+				res, err := h.Invoke(context.Background(), fn, h.nextID(), []byte("headers"))
+				if err != nil || res.ErrorType != "" || !strings.Contains(string(res.Body), `"x-fc-function-name": "`+key+`"`) {
+					t.Errorf("function %s: %+v %v", key, res, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCustomPortOfAnotherProcessIsBusy(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("turns between processes need abstract Unix sockets")
+	}
+	port := freePort(t)
+	holder, h := newHarness(t, nil), newHarness(t, func(c *Config) { c.PortWait = 50 * time.Millisecond })
+	a, b := customFunction(t, "a", port), customFunction(t, "b", port)
+	holder.invoke(a, "pid")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = holder.Invoke(ctx, a, "busy", []byte("sleep"))
+	}()
+	eventually(t, "a is busy", func() bool {
+		holder.Pool.mu.Lock()
+		defer holder.Pool.mu.Unlock()
+		return len(holder.instances["a"]) == 1 && holder.instances["a"][0].active == 1
+	})
+	_, err := h.Invoke(context.Background(), b, "r", []byte("pid"))
+	if err == nil || !strings.Contains(err.Error(), "which a function of another devs on this machine is using") {
+		t.Errorf("error: %v", err)
 	}
 	cancel()
 	<-done

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +17,8 @@ type instance struct {
 	id   string
 	fn   Function
 	kind kind
-	port int // of a server
+	port int          // of a server
+	turn net.Listener // while the port is its own, see takeTurn
 
 	dir    string // its HOME and TMPDIR; "" for images
 	proc   proc

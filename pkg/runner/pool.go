@@ -216,6 +216,9 @@ func (p *Pool) forget(inst *instance) {
 		p.instances[inst.fn.Key] = list
 	}
 	inst.retire()
+	if inst.turn != nil {
+		inst.turn.Close()
+	}
 	inst.closeOnce.Do(func() { close(inst.ended) })
 	p.notify()
 }

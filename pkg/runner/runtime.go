@@ -176,7 +176,7 @@ func (p *Pool) command(ctx context.Context, inst *instance) (*exec.Cmd, error) {
 		if argv, err = p.customCommand(inst); err != nil {
 			return nil, err
 		}
-		if err := checkPort(inst.fn, inst.port); err != nil {
+		if err := p.takePort(ctx, inst); err != nil {
 			return nil, err
 		}
 	default:
