@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,19 +155,20 @@ func TestForbiddenInCommands(t *testing.T) {
 
 func TestReleaseIsAwaited(t *testing.T) {
 	w := newWorld(t)
-	left := 3
+	var left atomic.Int32
+	left.Store(3)
 	w.setFault(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if r.Method == http.MethodGet {
-			left--
+			left.Add(-1)
 		}
-		_, _ = fmt.Fprintf(rw, `{"target": 0, "current": %d}`, max(left, 0))
+		_, _ = fmt.Fprintf(rw, `{"target": 0, "current": %d}`, max(left.Load(), 0))
 		return true
 	})
 	id := resource.ID{Kind: ProvisionKind, Name: "demo/hello/live"}
-	if err := w.handler(ProvisionKind).Delete(context.Background(), id, nil); err != nil || left != 0 {
-		t.Errorf("%d left, %v", left, err)
+	if err := w.handler(ProvisionKind).Delete(context.Background(), id, nil); err != nil || left.Load() != 0 {
+		t.Errorf("%d left, %v", left.Load(), err)
 	}
-	left = 1 << 20
+	left.Store(1 << 20)
 	if err := w.handler(ProvisionKind).Delete(context.Background(), id, nil); err == nil {
 		t.Error("instances that never end are taken for released")
 	}

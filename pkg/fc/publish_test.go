@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,12 +32,11 @@ func TestPublishLosesNoAnswer(t *testing.T) {
 	for name, arrives := range map[string]bool{"lost answer": true, "lost request": false} {
 		w := newWorld(t)
 		w.deploy(eventProps)
-		hit := false
+		var hit atomic.Bool
 		w.setFault(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
-			if hit || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") {
+			if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") || hit.Swap(true) {
 				return false
 			}
-			hit = true
 			if arrives {
 				next.ServeHTTP(httptest.NewRecorder(), r)
 			}
@@ -59,12 +59,11 @@ func TestAliasGoesBack(t *testing.T) {
 	for name, end := range map[string]func(w *world, cancel func()) error{
 		"interrupt": func(_ *world, cancel func()) error { cancel(); return context.Canceled },
 		"the cloud": func(w *world, _ func()) error {
-			hit := false
+			var hit atomic.Bool
 			w.setFault(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
-				if hit || r.Method != http.MethodPut {
+				if r.Method != http.MethodPut || hit.Swap(true) {
 					return false
 				}
-				hit = true
 				rw.WriteHeader(http.StatusForbidden)
 				_, _ = rw.Write([]byte(`{"ErrorCode":"AccessDenied","ErrorMessage":"no"}`))
 				return true
@@ -125,12 +124,12 @@ func rollOut(t *testing.T, n int, arrives bool, between func(w *world), args ...
 		t.Fatal(err)
 	}
 	w.deploy(strings.Replace(eventProps, `"timeout": 10`, `"timeout": 9`, 1))
-	puts := 0
+	var puts atomic.Int32
 	w.setFault(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/aliases/") {
 			return false
 		}
-		if puts++; puts != n {
+		if puts.Add(1) != int32(n) {
 			return false
 		}
 		if arrives {
@@ -172,15 +171,15 @@ func TestRolloutLosesNoAnswer(t *testing.T) {
 
 // The health check is asked behind a step whose answer was lost, too.
 func TestRolloutChecksWhatIsLost(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	ill := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		asked++
+		asked.Add(1)
 		rw.WriteHeader(http.StatusInternalServerError)
 	}))
 	defer ill.Close()
 	w, err := rollOut(t, 1, true, nil, "canary-check", ill.URL)
-	if got := w.prod(); err == nil || got != "1" || asked == 0 {
-		t.Errorf("prod is %s, asked %d times, %v", got, asked, err)
+	if got := w.prod(); err == nil || got != "1" || asked.Load() == 0 {
+		t.Errorf("prod is %s, asked %d times, %v", got, asked.Load(), err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,12 +294,12 @@ func TestRetries(t *testing.T) {
 		{429, "-5", 5, []time.Duration{200e6, 400e6, 800e6, 1600e6}, "HTTP 429"},
 		{503, "soon", 5, []time.Duration{200e6, 400e6, 800e6, 1600e6}, "HTTP 503"},
 	} {
-		requests := 0
+		var requests atomic.Int32
 		host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v2/" {
 				return
 			}
-			requests++
+			requests.Add(1)
 			w.Header().Set("Retry-After", tt.retryAfter)
 			w.WriteHeader(tt.status)
 		}))
@@ -307,8 +308,8 @@ func TestRetries(t *testing.T) {
 		cfg.Now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 		cfg.Sleep = func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }
 		err := registry.New(cfg).CheckPush(context.Background(), repository(t, host, "a/b"))
-		if err == nil || !strings.Contains(err.Error(), tt.want) || requests != tt.requests || !slices.Equal(waits, tt.waits) {
-			t.Errorf("%d %q: %d requests, waits %v, %v", tt.status, tt.retryAfter, requests, waits, err)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || int(requests.Load()) != tt.requests || !slices.Equal(waits, tt.waits) {
+			t.Errorf("%d %q: %d requests, waits %v, %v", tt.status, tt.retryAfter, requests.Load(), waits, err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,10 +188,13 @@ func TestUploadMemory(t *testing.T) {
 
 // A registry of another place is spoken to under its own name.
 func TestRewrite(t *testing.T) {
+	var mu sync.Mutex
 	var hosts []string
 	f := newFake()
 	to := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		hosts = append(hosts, r.Host)
+		mu.Unlock()
 		f.ServeHTTP(w, r)
 	}))
 	cfg := fast()

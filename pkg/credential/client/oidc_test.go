@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,8 +24,11 @@ func role(url string, tokens *int) client.Role {
 }
 
 func TestAssumeRoleWithOIDC(t *testing.T) {
+	var mu sync.Mutex
 	var seen []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		seen = append(seen, r.FormValue("OIDCToken"))
 		if r.URL.RawQuery != "" || r.FormValue("Action") != "AssumeRoleWithOIDC" || r.FormValue("RoleArn") != roleARN || r.FormValue("RoleSessionName") != "devs-o-r-7" ||
 			r.FormValue("OIDCProviderArn") != "acs:ram::1234567890123456:oidc-provider/github-actions" || r.FormValue("DurationSeconds") != "3600" {
