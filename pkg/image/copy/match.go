@@ -3,6 +3,7 @@ package copy
 import (
 	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/moby/patternmatcher"
@@ -34,11 +35,7 @@ func newMatcher(patterns []string) (*matcher, error) {
 	}
 	m := &matcher{}
 	for _, p := range all.Patterns() {
-		text := p.String()
-		if strings.HasPrefix(text, "!") {
-			text = `\` + text
-		}
-		one, err := patternmatcher.New([]string{text})
+		one, err := patternmatcher.New([]string{unread(p.String())})
 		if err != nil {
 			return nil, err
 		}
@@ -48,6 +45,23 @@ func newMatcher(patterns []string) (*matcher, error) {
 		m.patterns = append(m.patterns, pattern{text: p.String(), back: p.Exclusion(), one: one})
 	}
 	return m, nil
+}
+
+// unread returns what the library reads as the pattern that it has read: by itself it
+// would take a ! to mean something, tidy the path and trim white space once more.
+func unread(text string) string {
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	switch {
+	case first == '!' || strings.HasPrefix(text, "./"):
+		text = `\` + text
+	case unicode.IsSpace(first):
+		text = "./" + text
+	}
+	if unicode.IsSpace(last) {
+		text += "/."
+	}
+	return text
 }
 
 // match reports whether the patterns match a path, and for a directory also what is to

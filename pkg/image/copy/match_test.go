@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 )
 
 // Going down a tree directory by directory gives what patternmatcher says of each path
@@ -15,6 +16,7 @@ func FuzzMatcher(f *testing.F) {
 		{"*\n!a/b/c\na/b", "a/b/c"}, {"**/x\n!y", "y/x/z"}, {"a\n!a/*/c", "a/b/c/d"}, {"[a-c]/?\n!a/[^b]", "a/b/c"},
 		{"!!x\n!x", "x"}, {"a**b\n\\*", "axb/c"}, {"**", "a/b"}, {"*\n!**/c", "a/b/c"}, {"a/\n!a/b/", "a/b"},
 		{"*\xbb", "\x80/c/b"}, {"|@*", "a/x"}, {"a*/b|c", "z/c"}, {"a{2}*/b", "aa/b"}, {"^a*/b", "ab/b"},
+		{"a\n!/\t*", "a\rd/b/c/d"}, {"**\n!/\t*", "a/b"}, {"**\n!\u3000/ \u3000", "\u3000/ \u3000"}, {"**\n!/./x", "x"},
 	} {
 		f.Add(s[0], s[1])
 	}
@@ -27,7 +29,14 @@ func FuzzMatcher(f *testing.F) {
 		if err != nil {
 			return
 		}
-		oracle := oracleOf(m)
+		patterns, err := ignorefile.ReadAll(strings.NewReader(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		oracle, err := patternmatcher.New(patterns)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var above seen
 		parts := strings.Split(file, "/")
 		for i := range parts {
@@ -58,25 +67,6 @@ func FuzzMatcher(f *testing.F) {
 			}
 		}
 	})
-}
-
-func oracleOf(m *matcher) *patternmatcher.PatternMatcher {
-	var all []string
-	for _, p := range m.patterns {
-		text := p.text
-		if strings.HasPrefix(text, "!") {
-			text = `\` + text
-		}
-		if p.back {
-			text = "!" + text
-		}
-		all = append(all, text)
-	}
-	pm, err := patternmatcher.New(all)
-	if err != nil {
-		panic(err)
-	}
-	return pm
 }
 
 func FuzzMode(f *testing.F) {
