@@ -3,9 +3,11 @@ package image
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,6 +24,8 @@ type base struct {
 	parts  []*part
 	key    string
 	stage  *stage // the image as a source of files
+
+	startInterval time.Duration // of its health check, which config has no field for
 }
 
 // image finds an image of a registry, once for each reference and platform.
@@ -66,7 +70,7 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 			p.keepData(h, img.RawConfig)
 		}
 	}
-	b := &base{repo: ref.Context(), config: img.Config, key: keyOf("image", img.Digest.String())}
+	b := &base{repo: ref.Context(), config: img.Config, key: keyOf("image", img.Digest.String()), startInterval: startInterval(img.RawConfig)}
 	for _, l := range img.Layers {
 		d := l.Descriptor
 		b.parts = append(b.parts, blobPart(
@@ -75,6 +79,19 @@ func (p *platformBuild) resolve(ctx context.Context, text string, platform v1.Pl
 		))
 	}
 	return b, nil
+}
+
+// startInterval reads Healthcheck.StartInterval of a config, 0 where it has none.
+func startInterval(config []byte) time.Duration {
+	var file struct {
+		Config struct {
+			Healthcheck struct{ StartInterval time.Duration }
+		} `json:"config"`
+	}
+	if err := json.Unmarshal(config, &file); err != nil {
+		return 0 // it was read before, but for this field
+	}
+	return max(0, file.Config.Healthcheck.StartInterval)
 }
 
 // maxData bounds what a record of the cache keeps itself, in bytes.

@@ -38,7 +38,8 @@ func newBuilder(cfg *Config, opts Options) (*builder, error) {
 	if opts.Dockerfile == "" {
 		opts.Dockerfile = filepath.Join(opts.Context, "Dockerfile")
 	}
-	if len(opts.Platforms) == 0 {
+	asked := len(opts.Platforms) > 0
+	if !asked {
 		opts.Platforms = []v1.Platform{Native()}
 	}
 	info, err := os.Stat(opts.Dockerfile)
@@ -53,7 +54,7 @@ func newBuilder(cfg *Config, opts Options) (*builder, error) {
 		return nil, diag.Errorf("reading the Dockerfile: %v", err).WithHint("name it with -f")
 	}
 	b := &builder{
-		Config: cfg, opts: opts, source: source, cache: &cache.Cache{}, loaded: make(chan struct{}),
+		Config: cfg, opts: opts, asked: asked, source: source, cache: &cache.Cache{}, loaded: make(chan struct{}),
 		named:  map[string]func() (*tree.Tree, error){},
 		serial: make(chan struct{}, 1), writers: make(chan *layer.Writer, parallelLayers),
 	}
@@ -277,6 +278,7 @@ func (p *platformBuild) begun(ctx context.Context, index int) (*stage, error) {
 // begin sets up what the stage is based on.
 func (s *stage) begin(ctx context.Context) (err error) {
 	from := s.def.Base
+	s.platform = s.def.Platform
 	switch from.Kind {
 	case dockerfile.Scratch:
 		s.key = keyOf("scratch")
@@ -321,6 +323,10 @@ func (s *stage) beginOnImage(ctx context.Context, ref string) error {
 	if s.state, err = s.b.file.State(s.def, b.config); err != nil {
 		return err
 	}
+	s.state.SetStartInterval(b.startInterval)
+	if have := b.config.Platform(); have != nil && have.Architecture != "" && have.OS != "" {
+		s.platform = *have
+	}
 	if s.keep {
 		for _, p := range b.parts {
 			s.b.background(func() error { return s.b.bring(ctx, b.repo, p.layer.Descriptor()) })
@@ -331,7 +337,7 @@ func (s *stage) beginOnImage(ctx context.Context, ref string) error {
 
 // bring makes a layer of a base one of the image.
 func (b *builder) bring(ctx context.Context, from name.Repository, d v1.Descriptor) error {
-	if found, err := store.Has(ctx, b.Store, d.Digest, b.permitted); err != nil || found {
+	if found, err := store.Has(ctx, b.Store, d, b.permitted); err != nil || found {
 		return err
 	}
 	if err := b.permitted(); err != nil {
@@ -363,7 +369,7 @@ func (s *stage) beginOnStage(ctx context.Context, index int) error {
 	if err != nil {
 		return err
 	}
-	s.parent = parent
+	s.parent, s.platform = parent, parent.platform
 	s.key, s.parts, s.history = parent.key, slices.Clone(parent.parts), slices.Clone(parent.history)
 	s.state, err = s.b.file.StateOn(s.def, parent.state)
 	return err

@@ -46,7 +46,7 @@ func (s *stage) copyFiles(ctx context.Context, op *dockerfile.Copy) (cached bool
 		return false, err
 	}
 	before := len(s.parts)
-	if entries, err = s.stampNew(ctx, entries); err != nil {
+	if entries, err = s.stampNew(ctx, entries, op.From); err != nil {
 		return false, err
 	}
 	var to store.Store
@@ -223,13 +223,22 @@ func lineage(p string) []string {
 	return append(lineage(path.Dir(p)), p)
 }
 
-// stampNew stamps entries, but for the folders that the image has already.
-func (s *stage) stampNew(ctx context.Context, entries []*layer.Entry) ([]*layer.Entry, error) {
+// stampNew stamps entries, but for the folders that the image has already. What comes
+// from a stage or an image keeps its time, which programs compare (Python that of a
+// module with the one in its bytecode).
+func (s *stage) stampNew(ctx context.Context, entries []*layer.Entry, from dockerfile.Source) ([]*layer.Entry, error) {
 	fs, err := s.tree(ctx)
 	if err != nil {
 		return nil, err
 	}
 	stamped := s.b.stamp(entries)
+	if from.Kind == dockerfile.StageRef || from.Kind == dockerfile.Image {
+		for i, e := range stamped {
+			if e.ModTime = entries[i].ModTime; s.b.opts.Epoch != nil && e.ModTime.After(*s.b.opts.Epoch) {
+				e.ModTime = *s.b.opts.Epoch
+			}
+		}
+	}
 	for _, e := range stamped {
 		if old, ok := fs.Lookup(e.Path); ok && e.Type == layer.Dir && old.Type == layer.Dir {
 			e.ModTime = old.ModTime
@@ -255,7 +264,7 @@ func (b *builder) stamp(entries []*layer.Entry) []*layer.Entry {
 func (s *stage) adopt(r cache.Record) {
 	for _, l := range r.Layers {
 		s.parts = append(s.parts, blobPart(l, func(ctx context.Context) (io.ReadCloser, error) {
-			from, err := s.b.blobs.find(ctx, l.Digest)
+			from, err := s.b.blobs.find(ctx, l.Descriptor())
 			if err != nil {
 				return nil, err
 			}

@@ -147,6 +147,7 @@ type Image struct {
 type builder struct {
 	*Config
 	opts    Options
+	asked   bool   // opts.Platforms are what the caller asked for
 	source  []byte // the Dockerfile
 	cache   *cache.Cache
 	blobs   *places

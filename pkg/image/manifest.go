@@ -63,7 +63,7 @@ func (b *builder) assemble(ctx context.Context, s *stage) (*Image, error) {
 	media := b.opts.Format.media()
 	config := s.configFile(b.created())
 	m := v1.Manifest{SchemaVersion: 2, MediaType: media.manifest, Layers: []v1.Descriptor{}}
-	img := &Image{Platform: s.b.platform.String(), Layers: len(s.parts), media: string(media.manifest)}
+	img := &Image{Platform: s.imagePlatform().String(), Layers: len(s.parts), media: string(media.manifest)}
 	for _, p := range s.parts {
 		l, err := p.wait(ctx)
 		if err != nil {
@@ -119,12 +119,13 @@ func (s *stage) rawConfig(config *v1.ConfigFile) ([]byte, error) {
 
 // configFile is the config of a stage without its layers.
 func (s *stage) configFile(created time.Time) *v1.ConfigFile {
+	platform := s.imagePlatform()
 	file := &v1.ConfigFile{
-		Architecture: s.b.platform.Architecture,
-		OS:           s.b.platform.OS,
-		Variant:      s.b.platform.Variant,
-		OSVersion:    s.b.platform.OSVersion,
-		OSFeatures:   s.b.platform.OSFeatures,
+		Architecture: platform.Architecture,
+		OS:           platform.OS,
+		Variant:      platform.Variant,
+		OSVersion:    platform.OSVersion,
+		OSFeatures:   platform.OSFeatures,
 		Created:      v1.Time{Time: created},
 		Author:       s.state.Author(),
 		Config:       s.state.Config(),
@@ -140,6 +141,15 @@ func (s *stage) configFile(created time.Time) *v1.ConfigFile {
 		file.Config.Labels = labels
 	}
 	return file
+}
+
+// imagePlatform is the platform of the image: the one that was asked for, else that of what
+// the stage is based on.
+func (s *stage) imagePlatform() v1.Platform {
+	if s.b.asked {
+		return s.b.platform
+	}
+	return s.platform
 }
 
 // putManifests stores the manifest of the only platform under the tag, or those of

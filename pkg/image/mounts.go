@@ -30,8 +30,9 @@ type mountSet struct {
 	env  []string
 	list []sandbox.Mount
 
-	caches  []string                                               // folders of type=cache, each used by one command at a time
-	pending []func(context.Context, *stage) (sandbox.Mount, error) // made when the command really runs
+	caches  []string                                       // folders of type=cache, each used by one command at a time
+	pending []func(context.Context) (sandbox.Mount, error) // made when the command really runs
+	secrets []func() error                                 // asked for then as well: steps of the cache need none
 	closers []func() error
 }
 
@@ -47,13 +48,15 @@ func (s *stage) mounts(ctx context.Context, op *dockerfile.Run) (*mountSet, erro
 			key, err = s.bindMount(ctx, set, m)
 			keys = append(keys, key)
 		case dockerfile.MountCache:
-			err = s.cacheMount(ctx, set, m)
+			var key string
+			key, err = s.cacheMount(ctx, set, m)
+			keys = append(keys, key)
 		case dockerfile.MountTmpfs:
 			set.list = append(set.list, sandbox.Mount{Type: sandbox.Tmpfs, Target: m.Target, Mode: 0o1777, Size: m.Size})
 		case dockerfile.MountSecret:
-			err = s.secretMount(set, m)
+			set.secrets = append(set.secrets, func() error { return s.secretMount(set, m) })
 		case dockerfile.MountSSH:
-			err = s.sshMount(set, m)
+			set.secrets = append(set.secrets, func() error { return s.sshMount(set, m) })
 		default:
 			err = fmt.Errorf("mounts of the type %s are not known", m.Type)
 		}
@@ -66,12 +69,18 @@ func (s *stage) mounts(ctx context.Context, op *dockerfile.Run) (*mountSet, erro
 }
 
 // open makes what has to be made for the mounts.
-func (m *mountSet) open(ctx context.Context, s *stage) error {
+func (m *mountSet) open(ctx context.Context) error {
+	for _, ask := range m.secrets {
+		if err := ask(); err != nil {
+			return err
+		}
+	}
+	m.secrets = nil
 	if err := m.lockCaches(ctx); err != nil {
 		return errors.Join(err, m.close())
 	}
 	for _, make := range m.pending {
-		mount, err := make(ctx, s)
+		mount, err := make(ctx)
 		if err != nil {
 			return errors.Join(err, m.close())
 		}
@@ -119,7 +128,7 @@ func (s *stage) bindMount(ctx context.Context, set *mountSet, m dockerfile.Mount
 	if err != nil {
 		return "", err
 	}
-	set.pending = append(set.pending, func(ctx context.Context, s *stage) (sandbox.Mount, error) {
+	set.pending = append(set.pending, func(ctx context.Context) (sandbox.Mount, error) {
 		folder, err := s.b.folder()
 		if err != nil {
 			return sandbox.Mount{}, err
@@ -138,8 +147,14 @@ func (s *stage) bindMount(ctx context.Context, set *mountSet, m dockerfile.Mount
 		}
 		return sandbox.Mount{Type: sandbox.Bind, Source: filepath.Join(root.Dir(), list.name), Target: m.Target, ReadOnly: m.ReadOnly}, nil
 	})
+	return s.mountKey(ctx, from, m.Source, files)
+}
+
+// mountKey tells what is mounted: by what it was made of, where that is known, else by
+// its content.
+func (s *stage) mountKey(ctx context.Context, from *source, path string, files func() (*mounted, error)) (string, error) {
 	if from.key != "" {
-		return keyOf(from.key, m.Source), nil
+		return keyOf(from.key, path), nil
 	}
 	list, err := files()
 	if err != nil {
@@ -166,9 +181,6 @@ func (s *stage) below(from *source, m dockerfile.Mount) (func() (*mounted, error
 		if err != nil {
 			return nil, err
 		}
-		if at == "." {
-			return &mounted{entries: all.All()}, nil
-		}
 		e, ok := all.Lookup(at)
 		if !ok {
 			return nil, diag.Errorf("the source %s of a mount is not there", m.Source).WithHint("check the path, and what .dockerignore leaves out")
@@ -178,83 +190,87 @@ func (s *stage) below(from *source, m dockerfile.Mount) (func() (*mounted, error
 			one.Path = filepath.Base(at)
 			return &mounted{entries: []*layer.Entry{&one}, name: one.Path}, nil
 		}
-		return &mounted{entries: moved(all, at)}, nil
+		entries, err := moved(all, e)
+		return &mounted{entries: entries}, err
 	}, nil
 }
 
-// moved returns what is below a folder of a tree, with paths relative to it.
-func moved(all *tree.Tree, at string) []*layer.Entry {
-	var out []*layer.Entry
-	for _, e := range all.All() {
-		rest, ok := strings.CutPrefix(e.Path, at+"/")
-		if !ok {
-			continue
-		}
+// moved returns a folder of a tree and what is below it, with paths relative to it.
+func moved(all *tree.Tree, folder *layer.Entry) ([]*layer.Entry, error) {
+	above := folder.Path + "/"
+	if folder.Path == "." {
+		above = ""
+	}
+	root := *folder
+	root.Path = "."
+	out := []*layer.Entry{&root}
+	err := all.Walk(folder.Path, func(e *layer.Entry) error {
 		c := *e
-		c.Path = rest
-		if c.Type == layer.Hardlink {
-			if target, ok := strings.CutPrefix(c.Linkname, at+"/"); ok {
-				c.Linkname = target
-			}
+		c.Path = strings.TrimPrefix(c.Path, above)
+		if c.Type == layer.Hardlink { // to a name that the walk met before
+			c.Linkname = strings.TrimPrefix(c.Linkname, above)
 		}
 		out = append(out, &c)
-	}
-	return out
+		return nil
+	})
+	return out, err
 }
 
-// cacheMount is a folder that stays from build to build.
-func (s *stage) cacheMount(ctx context.Context, set *mountSet, m dockerfile.Mount) error {
+// cacheMount is a folder that stays from build to build. What is in it counts for no key,
+// but what was there first does: a folder that began as something else is another one.
+func (s *stage) cacheMount(ctx context.Context, set *mountSet, m dockerfile.Mount) (key string, err error) {
 	var first func() (*mounted, error) // what is in it at the beginning
 	if m.From.Kind != dockerfile.Scratch && m.From.Kind != dockerfile.Context {
 		from, err := s.source(ctx, m.From)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if first, err = s.below(from, m); err != nil {
-			return err
+			return "", err
+		}
+		if key, err = s.mountKey(ctx, from, m.Source, first); err != nil {
+			return "", err
 		}
 	}
-	mode, uid, gid := uint32(0o755), 0, 0
-	if m.Mode != nil {
-		mode = *m.Mode
-	}
-	if m.UID != nil {
-		uid = int(*m.UID)
-	}
-	if m.GID != nil {
-		gid = int(*m.GID)
-	}
-	dir := filepath.Join(s.b.CacheDir, "mounts", keyOf(s.def.Platform.String(), m.ID)[:32])
+	dir := filepath.Join(s.b.CacheDir, "mounts", keyOf(s.def.Platform.String(), m.ID, key)[:32])
 	set.caches = append(set.caches, dir)
-	set.pending = append(set.pending, func(ctx context.Context, _ *stage) (sandbox.Mount, error) {
-		made, err := makeCacheDir(dir, mode, uid, gid)
-		if err == nil && made && first != nil {
-			if err = fillCache(ctx, dir, first); err != nil {
-				_ = removeAll(dir) // half of it would be taken for all next time
-			}
-		}
-		if err != nil {
+	set.pending = append(set.pending, func(ctx context.Context) (sandbox.Mount, error) {
+		if err := makeCacheDir(ctx, dir, m, first); err != nil {
 			return sandbox.Mount{}, err
 		}
 		return sandbox.Mount{Type: sandbox.Bind, Source: dir, Target: m.Target, ReadOnly: m.ReadOnly}, nil
 	})
-	return nil
+	return key, nil
 }
 
-// makeCacheDir makes the folder of a cache when it is not there. Only root can give it
-// to somebody else; for others all of it is theirs.
-func makeCacheDir(dir string, mode uint32, uid, gid int) (made bool, err error) {
-	err = os.Mkdir(dir, 0o700)
-	switch {
-	case errors.Is(err, os.ErrExist):
-		return false, nil
-	case err != nil:
-		return false, err
+// makeCacheDir makes the folder of a cache when it is not there, with what is in it first
+// unless first is nil.
+func makeCacheDir(ctx context.Context, dir string, m dockerfile.Mount, first func() (*mounted, error)) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return nil
 	}
+	if err == nil && first != nil {
+		err = fillCache(ctx, dir, first)
+	}
+	if err == nil && (first == nil || m.Mode != nil || m.UID != nil || m.GID != nil) {
+		err = own(dir, owned(sandbox.Mount{Mode: 0o755}, m))
+	}
+	if err != nil {
+		_ = removeAll(dir) // half of it would be taken for all next time
+	}
+	return err
+}
+
+// own gives a folder the owner and mode of a mount. Only root can give it to somebody
+// else; for others all of it is theirs.
+func own(dir string, m sandbox.Mount) error {
 	if os.Geteuid() == 0 {
-		err = os.Chown(dir, uid, gid)
+		if err := os.Chown(dir, m.UID, m.GID); err != nil {
+			return err
+		}
 	}
-	return true, errors.Join(err, unix.Chmod(dir, mode))
+	return unix.Chmod(dir, m.Mode)
 }
 
 // fillCache copies the first files into a cache that was just made.

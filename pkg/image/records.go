@@ -50,14 +50,14 @@ func (p *places) all() []store.Store {
 
 // find returns the store that has the blob, nil when none does. A cache that cannot
 // be asked has nothing.
-func (p *places) find(ctx context.Context, digest v1.Hash) (store.Store, error) {
-	if found, err := store.Has(ctx, p.target, digest, p.allowed); err != nil {
+func (p *places) find(ctx context.Context, d v1.Descriptor) (store.Store, error) {
+	if found, err := store.Has(ctx, p.target, d, p.allowed); err != nil {
 		return nil, err
 	} else if found {
 		return p.target, nil
 	}
 	for _, c := range p.caches {
-		if found, err := c.Store.Has(ctx, digest); err == nil && found {
+		if found, err := c.Store.Has(ctx, d); err == nil && found {
 			return c.Store, nil
 		}
 	}
@@ -78,6 +78,7 @@ func (b *builder) loadCache(ctx context.Context) {
 	if b.opts.NoCache {
 		return
 	}
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
 	for _, from := range b.CacheFrom {
@@ -94,7 +95,7 @@ func (b *builder) loadCache(ctx context.Context) {
 				b.cache.Merge(old)
 			}
 		}
-		if err != nil {
+		if err != nil && outer.Err() == nil {
 			b.notef(Warning, diag.Pos{}, "the cache %s cannot be used: %v", from.Name, err)
 		}
 	}
@@ -145,10 +146,10 @@ func (b *builder) gather(ctx context.Context, to store.Store) error {
 	group.SetLimit(parallelBlobs)
 	for _, d := range b.cache.Blobs() {
 		group.Go(func() error {
-			if found, err := to.Has(ctx, d.Digest); err != nil || found {
+			if found, err := to.Has(ctx, d); err != nil || found {
 				return err
 			}
-			from, err := b.blobs.find(ctx, d.Digest)
+			from, err := b.blobs.find(ctx, d)
 			if err != nil {
 				return err
 			}
@@ -174,7 +175,7 @@ func (b *builder) lookup(ctx context.Context, key string, keep bool) (cache.Reco
 		return r, false
 	}
 	for _, l := range r.Layers {
-		from, err := b.blobs.find(ctx, l.Digest)
+		from, err := b.blobs.find(ctx, l.Descriptor())
 		if err == nil && from != nil && from != b.blobs.target && keep {
 			if err = b.permitted(); err == nil {
 				err = store.Transfer(ctx, from, b.blobs.target, l.Descriptor())

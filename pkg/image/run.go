@@ -98,7 +98,7 @@ func (s *stage) execute(ctx context.Context, op *dockerfile.Run, mounts *mountSe
 	if err := root.Apply(ctx, made); err != nil {
 		return nil, err
 	}
-	command, err := s.command(ctx, op, mounts)
+	command, err := s.command(ctx, op)
 	if err != nil {
 		return nil, err
 	}
@@ -115,10 +115,11 @@ func (s *stage) execute(ctx context.Context, op *dockerfile.Run, mounts *mountSe
 			return nil, context.Cause(ctx)
 		}
 	}
-	if err := mounts.open(ctx, s); err != nil {
+	if err := mounts.open(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, mounts.close()) }()
+	command.Env = lastWins(append(command.Env, mounts.env...))
 	x, err := box.Enter(ctx, root.Dir(), mounts.list)
 	if err != nil {
 		return nil, err
@@ -271,7 +272,7 @@ func withMade(made, changed []*layer.Entry) []*layer.Entry {
 }
 
 // command turns the instruction into a process.
-func (s *stage) command(ctx context.Context, op *dockerfile.Run, mounts *mountSet) (sandbox.Command, error) {
+func (s *stage) command(ctx context.Context, op *dockerfile.Run) (sandbox.Command, error) {
 	fs, err := s.tree(ctx)
 	if err != nil {
 		return sandbox.Command{}, err
@@ -284,7 +285,6 @@ func (s *stage) command(ctx context.Context, op *dockerfile.Run, mounts *mountSe
 	if !slices.ContainsFunc(op.Env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }) {
 		env = append(env, "HOME="+home)
 	}
-	env = append(env, mounts.env...)
 	return sandbox.Command{
 		Args: op.Args, Env: lastWins(env), Dir: op.Dir, Network: op.Network,
 		UID: uid, GID: gid, Groups: groups,

@@ -26,12 +26,13 @@ type stage struct {
 	done chan struct{}
 	err  error
 
-	parent  *stage // the stage that it is based on
-	state   *dockerfile.State
-	key     string // of all that led here
-	parts   []*part
-	history []v1.History
-	step    int
+	parent   *stage // the stage that it is based on
+	state    *dockerfile.State
+	platform v1.Platform // of what it is based on
+	key      string      // of all that led here
+	parts    []*part
+	history  []v1.History
+	step     int
 
 	treeMu  sync.Mutex // of a finished stage, which several others may read
 	fs      *tree.Tree // of the first `listed` parts

@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -203,5 +204,45 @@ func TestCacheOfAnotherStore(t *testing.T) {
 		c.CacheFrom, c.CacheTo = []image.Cache{folder}, nil
 	}); err != nil || r.Digest != first.Digest {
 		t.Errorf("a cache without its blobs gives %v, %s", r, diag.Render(err))
+	}
+}
+
+// A cache whose blobs are cut off is a cache without them, also for what only another
+// stage reads.
+func TestCacheOfHalfBlobs(t *testing.T) {
+	w := newWorld(t)
+	w.busybox()
+	const file = "ARG HOST\nFROM $HOST/base:v1 AS s\nRUN ls -l /bin >/x\nFROM $HOST/base:v1\nCOPY --from=s /x "
+	w.write("Dockerfile", file+"/y\n")
+	dir := t.TempDir()
+	layout, err := store.OpenLayout(dir, w.client, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := image.Cache{Store: layout, Tag: "devs-cache", Name: "folder"}
+	use := func(c *image.Config, _ *image.Options) { c.CacheFrom, c.CacheTo = []image.Cache{folder}, &folder }
+	w.mustBuild("app", use)
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
+	if err != nil || len(blobs) == 0 {
+		t.Fatalf("%v %v", blobs, err)
+	}
+	for _, path := range blobs {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(data, []byte("{")) {
+			if err := os.Truncate(path, int64(len(data)/2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.write("Dockerfile", file+"/z\n")
+	if r, err := w.build("another", use); err != nil {
+		t.Errorf("the cache of half blobs gives %v, %s", r, diag.Render(err))
+	}
+	again := w.mustBuild("third", use)
+	if w.cachedSteps() == 0 {
+		t.Errorf("nothing of %s was cached in the end", again.Digest)
 	}
 }

@@ -117,11 +117,11 @@ type shy struct {
 	allowed atomic.Bool
 }
 
-func (s *shy) Has(ctx context.Context, digest v1.Hash) (bool, error) {
+func (s *shy) Has(ctx context.Context, d v1.Descriptor) (bool, error) {
 	if !s.allowed.Load() {
 		return false, registry.ErrDenied
 	}
-	return s.Store.Has(ctx, digest)
+	return s.Store.Has(ctx, d)
 }
 
 func (s *shy) Manifest(ctx context.Context, tag string) ([]byte, error) {

@@ -70,7 +70,7 @@ func moveAll(ctx context.Context, from *store.Layout, to *store.Repository, all 
 			continue
 		}
 		group.Go(func() error {
-			here, err := from.Has(ctx, d.Digest)
+			here, err := from.Has(ctx, d)
 			if err != nil {
 				return err
 			}

@@ -284,7 +284,7 @@ func push(ctx context.Context, from *store.Layout, to *store.Repository, tag str
 
 // move brings one blob: from the folder, or from where the base image lies.
 func move(ctx context.Context, from *store.Layout, to *store.Repository, d v1.Descriptor) error {
-	here, err := from.Has(ctx, d.Digest)
+	here, err := from.Has(ctx, d)
 	if err != nil {
 		return err
 	}

@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/devs/deploy/pkg/diag"
 	"github.com/devs/deploy/pkg/image/copy"
+	"github.com/devs/deploy/pkg/image/layer"
 	"github.com/devs/deploy/pkg/image/tree"
 )
 
@@ -222,12 +224,36 @@ func TestAddGit(t *testing.T) {
 		})
 	}
 	t.Run("keep the git folder", func(t *testing.T) {
-		entries, err := run(t, "ADD --keep-git-dir=true "+url+"/r.git /x", nil, tree.New(), fetcher(t, copy.Config{Env: os.Environ()}))
-		if err != nil {
-			t.Fatal(err)
+		var digests []string
+		for range 2 {
+			address := strings.Replace(url, "://", "://ci:hunter2@", 1) + "/r.git#subs"
+			entries, err := run(t, "ADD --keep-git-dir=true "+address+" /x", nil, tree.New(), fetcher(t, copy.Config{Env: os.Environ()}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := describe(t, entries)
+			for _, want := range []string{" x/.git/HEAD=" + git("rev-parse", "subs"), " x/.git/index=", " x/.git/modules/mod/index="} {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q is missing in %s", want, got)
+				}
+			}
+			for _, not := range []string{"hunter2", "FETCH_HEAD", "/logs/"} {
+				if strings.Contains(got, not) {
+					t.Errorf("%s is in %s", not, got)
+				}
+			}
+			entries = slices.DeleteFunc(entries, func(e *layer.Entry) bool { return strings.Contains(e.Path, "/objects/pack/") })
+			for _, e := range entries {
+				e.ModTime = time.Time{}
+			}
+			key, err := layer.Key(t.Context(), entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digests = append(digests, key.String())
 		}
-		if got := describe(t, entries); !strings.Contains(got, " x/.git/HEAD="+first) {
-			t.Errorf("got %s", got)
+		if digests[0] != digests[1] {
+			t.Error("two clones differ")
 		}
 	})
 	for op, want := range map[string]string{

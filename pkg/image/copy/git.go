@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -118,18 +119,81 @@ func (r *repository) checkout(ctx context.Context) error {
 	if _, err := r.git(ctx, "checkout", "-q", "--detach", commit); err != nil {
 		return err
 	}
-	if r.ref.Submodules != nil && !*r.ref.Submodules {
+	if err := r.submodules(ctx); err != nil {
+		return err
+	}
+	if r.ref.KeepGitDir == nil || !*r.ref.KeepGitDir {
 		return nil
 	}
-	if _, err := os.Lstat(filepath.Join(r.dir, ".gitmodules")); err != nil {
+	return r.tidy(ctx)
+}
+
+func (r *repository) hasSubmodules() bool {
+	_, err := os.Lstat(filepath.Join(r.dir, ".gitmodules"))
+	return err == nil && (r.ref.Submodules == nil || *r.ref.Submodules)
+}
+
+func (r *repository) submodules(ctx context.Context) error {
+	if !r.hasSubmodules() {
 		return nil
 	}
 	update := []string{"submodule", "update", "-q", "--init", "--recursive"}
 	if _, err := r.git(ctx, append(update, "--depth=1")...); err == nil || ctx.Err() != nil {
 		return err
 	}
-	_, err = r.git(ctx, update...) // a server that gives no part of a history
+	_, err := r.git(ctx, update...) // a server that gives no part of a history
 	return err
+}
+
+// tidy takes out of .git what a layer must not have: the user and password of the address,
+// when and where the clone was made, and in the index what the files of this machine are
+// like. The repositories of submodules lie in it too.
+func (r *repository) tidy(ctx context.Context) error {
+	user := userOf(r.ref.Remote)
+	err := filepath.WalkDir(filepath.Join(r.dir, ".git"), func(dir string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		if name := e.Name(); name == "objects" || name == "refs" {
+			return fs.SkipDir
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "HEAD")); err != nil {
+			return nil // no repository
+		}
+		for _, name := range []string{"logs", "FETCH_HEAD", "ORIG_HEAD"} {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+		if user == "" {
+			return nil
+		}
+		config := filepath.Join(dir, "config")
+		text, err := os.ReadFile(config)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(config, []byte(strings.ReplaceAll(string(text), "://"+user, "://")), 0o644)
+	})
+	if err != nil {
+		return err
+	}
+	const index = "read-tree HEAD" // without -m: nothing is known of any file
+	if _, err := r.git(ctx, strings.Fields(index)...); err != nil || !r.hasSubmodules() {
+		return err
+	}
+	_, err = r.git(ctx, "submodule", "-q", "foreach", "--recursive", "git "+index)
+	return err
+}
+
+// userOf returns the user and password of an address of the web, with the @ behind them.
+func userOf(remote string) string {
+	scheme, rest, _ := strings.Cut(remote, "://")
+	if scheme != "http" && scheme != "https" {
+		return ""
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return host[:strings.LastIndex(host, "@")+1]
 }
 
 // fetch gets the commit that is asked for, its history only where the server gives

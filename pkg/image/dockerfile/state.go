@@ -146,6 +146,9 @@ func (s *State) Config() v1.Config { return copyConfig(s.config) }
 // that there is none.
 func (s *State) StartInterval() time.Duration { return s.startInterval }
 
+// SetStartInterval sets what the base image has of it.
+func (s *State) SetStartInterval(d time.Duration) { s.startInterval = d }
+
 // Author returns the MAINTAINER.
 func (s *State) Author() string { return s.author }
 

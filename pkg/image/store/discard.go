@@ -14,7 +14,7 @@ import (
 type Discard struct{}
 
 // Has always tells that the blob is missing.
-func (Discard) Has(context.Context, v1.Hash) (bool, error) { return false, nil }
+func (Discard) Has(context.Context, v1.Descriptor) (bool, error) { return false, nil }
 
 // Open fails, as there is nothing to read.
 func (Discard) Open(context.Context, v1.Descriptor) (io.ReadCloser, error) {

@@ -100,13 +100,13 @@ func (l *Layout) blobPath(digest v1.Hash) string {
 	return filepath.Join(l.Dir, "blobs", digest.Algorithm, digest.Hex)
 }
 
-// Has looks for the file of the blob.
-func (l *Layout) Has(_ context.Context, digest v1.Hash) (bool, error) {
-	_, err := os.Stat(l.blobPath(digest))
+// Has looks for the file of the blob. One that is not whole is not there.
+func (l *Layout) Has(_ context.Context, d v1.Descriptor) (bool, error) {
+	info, err := os.Stat(l.blobPath(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && info.Size() == d.Size, err
 }
 
 // Open reads the file of the blob, or the blob from where a sparse layout left it.
@@ -177,7 +177,7 @@ func (l *Layout) begin() (f *os.File, release func() error, err error) {
 
 // Import notes where the blob is, or copies it.
 func (l *Layout) Import(ctx context.Context, from name.Repository, d v1.Descriptor) error {
-	if found, err := l.Has(ctx, d.Digest); err != nil || found {
+	if found, err := l.Has(ctx, d); err != nil || found {
 		return err
 	}
 	if l.Sparse {

@@ -70,7 +70,7 @@ func TestStores(t *testing.T) {
 		"repository":    newRepository(t, "app"),
 	} {
 		ctx, d := t.Context(), descriptor("content")
-		if found, err := s.Has(ctx, d.Digest); found || err != nil {
+		if found, err := s.Has(ctx, d); found || err != nil {
 			t.Errorf("%s: an empty store has the blob: %v %v", what, found, err)
 		}
 		if raw, err := s.Manifest(ctx, "v1"); raw != nil || err != nil {
@@ -81,7 +81,7 @@ func TestStores(t *testing.T) {
 				t.Errorf("%s: put %s, %v", what, got, err)
 			}
 		}
-		if found, err := s.Has(ctx, d.Digest); !found || err != nil {
+		if found, err := s.Has(ctx, d); !found || err != nil {
 			t.Errorf("%s: the blob is not there: %v", what, err)
 		}
 		if got, err := read(t, s, d); got != "content" || err != nil {
@@ -221,7 +221,7 @@ func TestImport(t *testing.T) {
 		if got, err := read(t, l, d); got != "a layer of a base" || err != nil {
 			t.Errorf("the blob is %q, %v", got, err)
 		}
-		if found, _ := l.Has(t.Context(), d.Digest); found == l.Sparse {
+		if found, _ := l.Has(t.Context(), d); found == l.Sparse {
 			t.Errorf("the folder of a layout (sparse: %v) has the blob: %v", l.Sparse, found)
 		}
 	}

@@ -20,8 +20,8 @@ type Repository struct {
 }
 
 // Has asks the registry for the blob.
-func (r *Repository) Has(ctx context.Context, digest v1.Hash) (bool, error) {
-	return r.Client.Has(ctx, r.Name, digest)
+func (r *Repository) Has(ctx context.Context, d v1.Descriptor) (bool, error) {
+	return r.Client.Has(ctx, r.Name, d.Digest)
 }
 
 // Open streams the blob from the registry.

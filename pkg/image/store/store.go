@@ -17,7 +17,7 @@ import (
 // Store keeps blobs and manifests.
 type Store interface {
 	// Has reports whether the blob is there.
-	Has(ctx context.Context, digest v1.Hash) (bool, error)
+	Has(ctx context.Context, d v1.Descriptor) (bool, error)
 	// Open reads a blob; what it yields is checked against the descriptor before its
 	// end is told.
 	Open(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error)
@@ -39,15 +39,15 @@ type Producer func(w io.Writer) (v1.Hash, error)
 // Has asks a store for a blob. Registries deny to answer for a repository that is not there
 // yet, unless the right to push was given before: then allowed, if it is not nil, is asked
 // for it.
-func Has(ctx context.Context, s Store, digest v1.Hash, allowed func() error) (bool, error) {
-	found, err := s.Has(ctx, digest)
+func Has(ctx context.Context, s Store, d v1.Descriptor, allowed func() error) (bool, error) {
+	found, err := s.Has(ctx, d)
 	if allowed == nil || !errors.Is(err, registry.ErrDenied) {
 		return found, err
 	}
 	if err := allowed(); err != nil {
 		return false, err
 	}
-	return s.Has(ctx, digest)
+	return s.Has(ctx, d)
 }
 
 // Put stores a blob that is in memory. Where it is not there yet, allowed is asked first;
@@ -57,7 +57,7 @@ func Put(ctx context.Context, s Store, data []byte, allowed func() error) (v1.Ha
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	if found, err := Has(ctx, s, digest, allowed); err != nil || found {
+	if found, err := Has(ctx, s, v1.Descriptor{Digest: digest, Size: int64(len(data))}, allowed); err != nil || found {
 		return digest, err
 	}
 	if allowed != nil {
@@ -80,7 +80,7 @@ func Transfer(ctx context.Context, from, to Store, d v1.Descriptor) error {
 	if repo, ok := from.(*Repository); ok {
 		return to.Import(ctx, repo.Name, d)
 	}
-	if found, err := to.Has(ctx, d.Digest); err != nil || found {
+	if found, err := to.Has(ctx, d); err != nil || found {
 		return err
 	}
 	return to.Send(ctx, func(w io.Writer) (v1.Hash, error) {
