@@ -40,7 +40,7 @@ func serve(t *testing.T, h http.HandlerFunc) (*Client, *atomic.Int32) {
 	return newClient(t, server.URL), calls
 }
 
-func newClient(t *testing.T, endpoint string) *Client {
+func newClient(t testing.TB, endpoint string) *Client {
 	t.Helper()
 	c, err := New(Config{
 		Endpoint: endpoint, AccountID: "123", Region: "cn-hangzhou",
@@ -495,13 +495,13 @@ func FuzzAnswer(f *testing.F) {
 		answer(w, int(status.Load()), body.Load().(string))
 	}))
 	f.Cleanup(server.Close)
+	c := newClient(f, server.URL) // one for all, which keeps its connection
 	f.Fuzz(func(t *testing.T, code int, text string) {
 		if code < 200 || code > 599 || code == 204 || code == 304 {
 			return
 		}
 		status.Store(int32(code))
 		body.Store(text)
-		c := newClient(t, server.URL)
 		o, err := c.GetService(context.Background(), "s")
 		if err == nil && (o == nil || code >= 400) {
 			t.Fatalf("%d %q: %v, %v", code, text, o, err)
