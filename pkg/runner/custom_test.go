@@ -234,7 +234,7 @@ func TestCustomPortOfAnotherProcess(t *testing.T) {
 	port := freePort(t)
 	var wg sync.WaitGroup
 	for _, key := range []string{"a", "b"} {
-		h, fn := newHarness(t, nil), customFunction(t, key, port)
+		h, fn := newHarness(t, func(c *Config) { c.PortWait = 2 * time.Minute }), customFunction(t, key, port)
 		wg.Go(func() {
 			for range 10 {
 				res, err := h.Invoke(context.Background(), fn, h.nextID(), []byte("headers"))

@@ -41,6 +41,11 @@ func (p *Pool) takePort(ctx context.Context, inst *instance) error {
 		return err
 	}
 	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+	// What the last holder left behind may hold it for a moment after its end.
+	for n := 0; n < 200 && errors.Is(err, syscall.EADDRINUSE) && ctx.Err() == nil; n++ {
+		time.Sleep(10 * time.Millisecond)
+		l, err = net.Listen("tcp", ":"+strconv.Itoa(port))
+	}
 	switch {
 	case err == nil:
 		return l.Close()
