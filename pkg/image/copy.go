@@ -234,9 +234,7 @@ func (s *stage) stampNew(ctx context.Context, entries []*layer.Entry, from docke
 	stamped := s.b.stamp(entries)
 	if from.Kind == dockerfile.StageRef || from.Kind == dockerfile.Image {
 		for i, e := range stamped {
-			if e.ModTime = entries[i].ModTime; s.b.opts.Epoch != nil && e.ModTime.After(*s.b.opts.Epoch) {
-				e.ModTime = *s.b.opts.Epoch
-			}
+			e.ModTime = s.b.notAfterEpoch(entries[i].ModTime)
 		}
 	}
 	for _, e := range stamped {

@@ -146,33 +146,52 @@ func (w *world) count(method, part string) int {
 	return n
 }
 
-// files returns path, mode and content of all files of an image.
-func (w *world) files(repo, tag string) map[string]string {
+// cachedSteps counts the steps that the cache gave.
+func (w *world) cachedSteps() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, e := range w.events {
+		if e.Status == image.Cached {
+			n++
+		}
+	}
+	return n
+}
+
+// walk reads the layers of an image.
+func (w *world) walk(repo, tag string, fn func(*layer.Entry, io.Reader) error) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	img, err := w.client.Image(ctx, w.repo(repo).Tag(tag), image.Native(), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	all := map[string]string{}
 	for _, l := range img.Layers {
 		in, err := w.client.Blob(ctx, w.repo(repo), l.Descriptor)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		err = layer.Read(ctx, in, layer.Limits{}, func(e *layer.Entry, content io.Reader) error {
-			data, err := io.ReadAll(content)
-			if e.Type == layer.Whiteout {
-				delete(all, e.Path)
-			} else {
-				all[e.Path] = fmt.Sprintf("%o %d:%d %s%s", e.Mode, e.UID, e.GID, e.Linkname, data)
-			}
-			return err
-		})
+		err = layer.Read(ctx, in, layer.Limits{}, fn)
 		if err = errors.Join(err, in.Close()); err != nil {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// files returns path, mode and content of all files of an image.
+func (w *world) files(repo, tag string) map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	w.walk(repo, tag, func(e *layer.Entry, content io.Reader) error {
+		data, err := io.ReadAll(content)
+		if e.Type == layer.Whiteout {
+			delete(all, e.Path)
+		} else {
+			all[e.Path] = fmt.Sprintf("%o %d:%d %s%s", e.Mode, e.UID, e.GID, e.Linkname, data)
+		}
+		return err
+	})
 	return all
 }
 

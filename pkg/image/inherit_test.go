@@ -71,23 +71,10 @@ COPY file /
 // times returns the times of all files of an image.
 func (w *world) times(repo string) map[string]time.Time {
 	w.t.Helper()
-	img, err := w.client.Image(w.t.Context(), w.repo(repo).Tag("v1"), image.Native(), nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	all := map[string]time.Time{}
-	for _, l := range img.Layers {
-		in, err := w.client.Blob(w.t.Context(), w.repo(repo), l.Descriptor)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		defer in.Close()
-		if err := layer.Read(w.t.Context(), in, layer.Limits{}, func(e *layer.Entry, _ io.Reader) error {
-			all[e.Path] = e.ModTime
-			return nil
-		}); err != nil {
-			w.t.Fatal(err)
-		}
-	}
+	w.walk(repo, "v1", func(e *layer.Entry, _ io.Reader) error {
+		all[e.Path] = e.ModTime
+		return nil
+	})
 	return all
 }

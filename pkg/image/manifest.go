@@ -221,6 +221,14 @@ func (b *builder) created() time.Time {
 	return fixedTime
 }
 
+// notAfterEpoch is the time of a file that a command made.
+func (b *builder) notAfterEpoch(t time.Time) time.Time {
+	if b.opts.Epoch != nil && t.After(*b.opts.Epoch) {
+		return *b.opts.Epoch
+	}
+	return t
+}
+
 // layerOf describes what was written.
 func (b *builder) layerOf(w layer.Written) cache.Layer {
 	return cache.Layer{Digest: w.Digest, DiffID: w.DiffID, Size: w.Size, Media: b.opts.Format.media().of(b.opts.Compress)}

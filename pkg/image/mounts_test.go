@@ -9,19 +9,6 @@ import (
 	"github.com/devs/deploy/pkg/image"
 )
 
-// cachedSteps counts the steps that the cache gave.
-func (w *world) cachedSteps() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, e := range w.events {
-		if e.Status == image.Cached {
-			n++
-		}
-	}
-	return n
-}
-
 // A file that has another name outside the folder of a bind is a file in it.
 func TestBindOfHardLinks(t *testing.T) {
 	w := newWorld(t)

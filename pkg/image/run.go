@@ -209,12 +209,8 @@ func (s *stage) harvest(ctx context.Context, root *rootfs.Root, entries []*layer
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	if s.b.opts.Epoch != nil {
-		for _, e := range entries {
-			if e.ModTime.After(*s.b.opts.Epoch) {
-				e.ModTime = *s.b.opts.Epoch
-			}
-		}
+	for _, e := range entries {
+		e.ModTime = s.b.notAfterEpoch(e.ModTime)
 	}
 	p := &part{entries: entries, ready: make(chan struct{})}
 	defer close(p.ready)

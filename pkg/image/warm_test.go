@@ -241,17 +241,11 @@ func TestWarmBuildOfSeveralStages(t *testing.T) {
 			layers[l.Descriptor.Digest.String()] = true
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	steps := 0
-	for _, e := range w.events {
-		if e.Status == image.Cached {
-			steps++
-		}
-	}
-	if steps != 5 {
+	if steps := w.cachedSteps(); steps != 5 {
 		t.Errorf("%d steps are cached, want all but WORKDIR and COPY of the context", steps)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, r := range w.requests {
 		for digest := range layers {
 			if strings.HasPrefix(r, "GET ") && strings.HasSuffix(r, digest) {

@@ -203,26 +203,13 @@ func TestCustomPortIsBusy(t *testing.T) {
 	h := newHarness(t, func(c *Config) { c.PortWait = 50 * time.Millisecond })
 	port := freePort(t)
 	a, b := customFunction(t, "a", port), customFunction(t, "b", port)
-	h.invoke(a, "pid")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = h.Invoke(ctx, a, "busy", []byte("sleep"))
-	}()
-	eventually(t, "a is busy", func() bool {
-		h.Pool.mu.Lock()
-		defer h.Pool.mu.Unlock()
-		return len(h.instances["a"]) == 1 && h.instances["a"][0].active == 1
-	})
+	defer h.occupy(a)()
 	_, err := h.Invoke(context.Background(), b, "r", []byte("pid"))
 	problem, ok := errors.AsType[*diag.Problem](err)
 	want := "function b needs port " + strconv.Itoa(port) + ", which function a is using on this machine"
 	if !ok || problem.Summary != want || problem.Hint == "" {
 		t.Errorf("error %v, want %s", err, want)
 	}
-	cancel()
-	<-done
 }
 
 // Functions of two processes that want the same port take turns, however they meet:
@@ -254,24 +241,11 @@ func TestCustomPortOfAnotherProcessIsBusy(t *testing.T) {
 	port := freePort(t)
 	holder, h := newHarness(t, nil), newHarness(t, func(c *Config) { c.PortWait = 50 * time.Millisecond })
 	a, b := customFunction(t, "a", port), customFunction(t, "b", port)
-	holder.invoke(a, "pid")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = holder.Invoke(ctx, a, "busy", []byte("sleep"))
-	}()
-	eventually(t, "a is busy", func() bool {
-		holder.Pool.mu.Lock()
-		defer holder.Pool.mu.Unlock()
-		return len(holder.instances["a"]) == 1 && holder.instances["a"][0].active == 1
-	})
+	defer holder.occupy(a)()
 	_, err := h.Invoke(context.Background(), b, "r", []byte("pid"))
 	if err == nil || !strings.Contains(err.Error(), "which a function of another devs on this machine is using") {
 		t.Errorf("error: %v", err)
 	}
-	cancel()
-	<-done
 }
 
 func TestCustomForeignPort(t *testing.T) {

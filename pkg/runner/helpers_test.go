@@ -94,6 +94,27 @@ func (h *harness) wantError(fn Function, event, errorType, message string) (*Res
 	return res, body
 }
 
+// occupy keeps an instance of a custom runtime busy until free is called.
+func (h *harness) occupy(fn Function) (free func()) {
+	h.t.Helper()
+	h.invoke(fn, "pid")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = h.Invoke(ctx, fn, "busy", []byte("sleep"))
+	}()
+	eventually(h.t, fn.FuncName+" is busy", func() bool {
+		h.Pool.mu.Lock()
+		defer h.Pool.mu.Unlock()
+		return len(h.instances[fn.Key]) == 1 && h.instances[fn.Key][0].active == 1
+	})
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 type failureBody struct {
 	ErrorMessage string `json:"errorMessage"`
 	ErrorType    string `json:"errorType"`

@@ -11,13 +11,18 @@ import (
 	"time"
 
 	"github.com/devs/deploy/pkg/diag"
+	"github.com/devs/deploy/pkg/internal/wait"
 )
 
 // Custom runtimes are servers with a port of their own choice, often the same
 // 9000. One instance, with as many requests at a time as come, serves a function;
 // functions that want the same port take turns: an idle holder is stopped, a busy
-// one is waited for. So do those of other processes of this program. A network namespace for each would need privileges and would
-// cut functions off from the network.
+// one is waited for. So do those of other processes of this program. A network
+// namespace for each would need privileges and would cut functions off from the
+// network.
+
+// portPoll is how often a port is tried.
+const portPoll = 10 * time.Millisecond
 
 // port returns the port of a custom runtime.
 func (f Function) port() int {
@@ -42,8 +47,7 @@ func (p *Pool) takePort(ctx context.Context, inst *instance) error {
 	}
 	l, err := net.Listen("tcp", ":"+strconv.Itoa(port))
 	// What the last holder left behind may hold it for a moment after its end.
-	for n := 0; n < 200 && errors.Is(err, syscall.EADDRINUSE) && ctx.Err() == nil; n++ {
-		time.Sleep(10 * time.Millisecond)
+	for n := 0; n < 200 && errors.Is(err, syscall.EADDRINUSE) && wait.For(ctx, portPoll) == nil; n++ {
 		l, err = net.Listen("tcp", ":"+strconv.Itoa(port))
 	}
 	switch {
@@ -67,8 +71,8 @@ func (p *Pool) takeTurn(ctx context.Context, inst *instance) error {
 		return nil
 	}
 	name := "@devs-function-port-" + strconv.Itoa(inst.port)
-	patience := time.NewTimer(p.cfg.PortWait)
-	defer patience.Stop()
+	bounded, cancel := context.WithTimeout(ctx, p.cfg.PortWait)
+	defer cancel()
 	for {
 		turn, err := net.Listen("unix", name)
 		if err == nil {
@@ -82,14 +86,14 @@ func (p *Pool) takeTurn(ctx context.Context, inst *instance) error {
 		if conn, err := net.Dial("unix", name); err == nil {
 			conn.Close()
 		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-patience.C:
-			return diag.Errorf("function %s needs port %d, which a function of another devs on this machine is using", inst.fn.FuncName, inst.port).
-				WithHint("stop the other one, or give the function another caPort: custom runtimes and containers of one machine share its ports")
-		case <-ctx.Done():
+		if wait.For(bounded, portPoll) == nil {
+			continue
+		}
+		if ctx.Err() != nil {
 			return fmt.Errorf("waiting for port %d of function %s: %w", inst.port, inst.fn.FuncName, context.Cause(ctx))
 		}
+		return diag.Errorf("function %s needs port %d, which a function of another devs on this machine is using", inst.fn.FuncName, inst.port).
+			WithHint("stop the other one, or give the function another caPort: custom runtimes and containers of one machine share its ports")
 	}
 }
 
@@ -132,7 +136,7 @@ func (p *Pool) awaitPort(ctx context.Context, inst *instance) (*Result, error) {
 				return nil, fmt.Errorf("starting function %s: %w", inst.fn.FuncName, context.Cause(ctx))
 			}
 			message = fmt.Sprintf("Function instance did not listen on port %d in %d seconds", inst.port, seconds(p.cfg.StartTimeout))
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(portPoll):
 			continue
 		}
 		inst.log.sync()
