@@ -148,12 +148,20 @@ func (b *builder) start(ctx context.Context) (context.Context, func() error) {
 	return ctx, func() error {
 		cancel(errors.New("the build has ended"))
 		_ = b.tasks.Wait()
-		var all error
-		for _, closer := range slices.Backward(b.closers) {
-			all = errors.Join(all, closer())
-		}
-		return all
+		return b.close()
 	}
+}
+
+// close undoes what the build made on this machine, when all tasks have ended.
+func (b *builder) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all error
+	for _, closer := range slices.Backward(b.closers) {
+		all = errors.Join(all, closer())
+	}
+	b.closers = nil
+	return all
 }
 
 // cause returns the error that ended the build, when err came after its end: a command

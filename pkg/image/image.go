@@ -202,8 +202,11 @@ func Build(ctx context.Context, cfg Config, opts Options) (_ *Result, err error)
 	if err := b.putManifests(ctx, result); err != nil {
 		return nil, err
 	}
+	// A build that finds everything in the cache makes no folder, and so removes none that a
+	// killed build left: this one is gone before the cache is written.
+	err = b.close()
 	b.saveCache(ctx)
-	return result, nil
+	return result, err
 }
 
 // closed waits until a channel is.

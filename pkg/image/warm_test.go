@@ -281,3 +281,36 @@ func TestCacheThatTakesNoLayer(t *testing.T) {
 		t.Errorf("warned %d times: %v", warned, w.events)
 	}
 }
+
+// watched tells when the manifest of the cache is written.
+type watched struct {
+	store.Store
+	put func()
+}
+
+func (w *watched) PutManifest(ctx context.Context, tag, mediaType string, raw []byte) error {
+	w.put()
+	return w.Store.PutManifest(ctx, tag, mediaType, raw)
+}
+
+// A build that is killed when its cache is written has left nothing: the next one may find
+// everything in it, and look at no folder.
+func TestFolderIsGoneBeforeTheCache(t *testing.T) {
+	w := newWorld(t)
+	w.busybox()
+	w.write("Dockerfile", "ARG HOST\nFROM $HOST/base:v1\nRUN touch /x\n")
+	puts := 0
+	w.mustBuild("app", func(c *image.Config, _ *image.Options) {
+		records := *c.CacheTo
+		records.Store = &watched{records.Store, func() {
+			puts++
+			if left, err := filepath.Glob(filepath.Join(w.work, "build-*")); err != nil || len(left) > 0 {
+				t.Errorf("%v is there, %v", left, err)
+			}
+		}}
+		c.CacheTo = &records
+	})
+	if puts != 1 {
+		t.Errorf("the cache was written %d times", puts)
+	}
+}
